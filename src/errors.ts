@@ -1,0 +1,55 @@
+/**
+ * The one error class of the domain. `code` is one of docs/errors.md and stands as an own property, because
+ * Node-RED's Catch node copies own properties only.
+ */
+export class DomainError extends Error {
+  readonly code: ErrorCode;
+  readonly details: readonly ErrorDetail[] | undefined;
+
+  constructor(code: ErrorCode, message: string, options: { cause?: unknown; details?: readonly ErrorDetail[] } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'DomainError';
+    this.code = code;
+    this.details = options.details;
+  }
+}
+
+/** One field that is wrong: `path` as a JSON pointer (`/kwh_amount`), `message` as a half sentence. */
+export interface ErrorDetail {
+  readonly path: string;
+  readonly message: string;
+}
+
+/** Every code with the HTTP status that it answers ([section 4]). docs/errors.md explains each; a test compares. */
+export const errorStatus = {
+  BAD_REQUEST: 400,
+  SCHEMA_INVALID: 400,
+  DRN_CHECK_DIGIT: 400,
+  UNAUTHORIZED: 401,
+  FORBIDDEN: 403,
+  NOT_FOUND: 404,
+  DEVICE_UNKNOWN: 404,
+  METER_UNKNOWN: 404,
+  NO_READING: 404,
+  METER_ID_TAKEN: 409,
+  DRN_TAKEN: 409,
+  PAYLOAD_TOO_LARGE: 413,
+  UNSUPPORTED_MEDIA_TYPE: 415,
+  KWH_OUT_OF_RANGE: 422,
+  TIMESTAMP_OUT_OF_WINDOW: 422,
+  TOO_CLOSE: 422,
+  METER_MISMATCH: 422,
+  FLOW_UNSETTLED: 422,
+  RATE_LIMITED: 429,
+  INTERNAL: 500,
+  CONFIGURATION: 500,
+  DATABASE_UNAVAILABLE: 503,
+  BROKER_UNAVAILABLE: 503,
+  TIMEOUT: 504,
+} as const;
+
+export type ErrorCode = keyof typeof errorStatus;
+
+export function isDomainError(error: unknown): error is DomainError {
+  return error instanceof DomainError;
+}

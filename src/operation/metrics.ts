@@ -1,0 +1,96 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+/** The process-wide Prometheus registry (CONTRACT section 10). Labels never carry a meter id. */
+export const registry = new Registry();
+
+const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+const registers = [registry];
+
+export const metrics = {
+  readingsSubmitted: new Counter({
+    name: 'meter_readings_submitted_total',
+    help: 'Readings whose outcome is committed as stored or duplicate',
+    labelNames: ['source'],
+    registers,
+  }),
+  readingErrors: new Counter({
+    name: 'meter_readings_validation_errors_total',
+    help: 'Readings refused, by code',
+    labelNames: ['error_type'],
+    registers,
+  }),
+  readingSeconds: new Histogram({
+    name: 'meter_readings_processing_duration_seconds',
+    help: 'From the arrival of a batch of readings in the store to its commit',
+    buckets: seconds,
+    registers,
+  }),
+  mqttReceived: new Counter({
+    name: 'mqtt_messages_received_total',
+    help: 'Messages received from devices, by topic pattern',
+    labelNames: ['topic'],
+    registers,
+  }),
+  mqttConnectionErrors: new Counter({
+    name: 'mqtt_connection_errors_total',
+    help: 'Connections refused or broken off for a protocol error',
+    registers,
+  }),
+  mqttPublished: new Counter({
+    name: 'meterflow_mqtt_messages_published_total',
+    help: 'Messages sent to devices and other subscribers',
+    registers,
+  }),
+  mqttClients: new Gauge({
+    name: 'meterflow_mqtt_clients_connected',
+    help: 'MQTT clients connected now',
+    registers,
+  }),
+  mqttConnectionSeconds: new Histogram({
+    name: 'meterflow_mqtt_connection_seconds',
+    help: 'Length of a finished MQTT connection',
+    buckets: [1, 10, 60, 600, 3600, 21600, 86400],
+    registers,
+  }),
+  mqttReconnects: new Counter({
+    name: 'meterflow_mqtt_reconnects_total',
+    help: 'Connects of a client that had been connected before in this process',
+    registers,
+  }),
+  mqttRefused: new Counter({
+    name: 'meterflow_mqtt_refused_total',
+    help: 'Refusals by the broker: login, publish, subscribe',
+    labelNames: ['what', 'reason'],
+    registers,
+  }),
+  deliverySeconds: new Histogram({
+    name: 'meterflow_delivery_seconds',
+    help: 'From PUBLISH to PUBACK',
+    buckets: seconds,
+    registers,
+  }),
+  inflight: new Gauge({ name: 'meterflow_inflight', help: 'Deliveries not yet settled', registers }),
+  inflightBytes: new Gauge({ name: 'meterflow_inflight_bytes', help: 'Payload bytes of deliveries not yet settled', registers }),
+  deliveriesGivenUp: new Counter({
+    name: 'meterflow_deliveries_given_up_total',
+    help: 'Deliveries that the flow never settled within the deadline',
+    registers,
+  }),
+  deliveriesSettled: new Counter({
+    name: 'meterflow_deliveries_settled_total',
+    help: 'Deliveries acknowledged after the commit of their outcome',
+    registers,
+  }),
+  quarantined: new Counter({
+    name: 'meterflow_quarantined_total',
+    help: 'Messages quarantined, by code',
+    labelNames: ['code'],
+    registers,
+  }),
+  activeMeters: new Gauge({
+    name: 'meterflow_active_meters',
+    help: 'Meters with a stored reading in this process within the last hour',
+    registers,
+  }),
+  databaseUp: new Gauge({ name: 'meterflow_database_up', help: '1 while the database answers', registers }),
+} as const;
