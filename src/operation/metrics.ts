@@ -70,7 +70,11 @@ export const metrics = {
     registers,
   }),
   inflight: new Gauge({ name: 'meterflow_inflight', help: 'Deliveries not yet settled', registers }),
-  inflightBytes: new Gauge({ name: 'meterflow_inflight_bytes', help: 'Payload bytes of deliveries not yet settled', registers }),
+  inflightBytes: new Gauge({
+    name: 'meterflow_inflight_bytes',
+    help: 'Payload bytes of deliveries not yet settled',
+    registers,
+  }),
   deliveriesGivenUp: new Counter({
     name: 'meterflow_deliveries_given_up_total',
     help: 'Deliveries that the flow never settled within the deadline',

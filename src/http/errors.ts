@@ -1,0 +1,76 @@
+import type { ServerResponse } from 'node:http';
+import { DomainError, errorStatus } from '../errors.js';
+import type { ErrorDetail } from '../errors.js';
+
+/** The one shape of an error towards HTTP (CONTRACT section 4). */
+export interface ErrorAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: {
+    readonly error: {
+      readonly code: string;
+      readonly message: string;
+      readonly details?: readonly ErrorDetail[];
+    };
+  };
+}
+
+/** Seconds after which asking again makes sense. */
+const retryAfterSeconds: Readonly<Record<number, number>> = { 429: 60, 503: 5 };
+
+/**
+ * Maps anything thrown to an answer. Whatever carries no code of ours is INTERNAL and says nothing about itself:
+ * its text may hold SQL, paths or secrets ([S-3]).
+ */
+export function errorAnswer(error: unknown): ErrorAnswer {
+  const known = ofOurs(error);
+  if (known === undefined) {
+    return answer(500, 'INTERNAL', 'Something failed inside; the log says what.');
+  }
+  return answer(errorStatus[known.code], known.code, known.message, known.details);
+}
+
+/** Answers with an error, once; a response that has begun is left alone. */
+export function writeError(response: ServerResponse, error: unknown): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const { status, headers, body } = errorAnswer(error);
+  const text = JSON.stringify(body);
+  response.writeHead(status, {
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': Buffer.byteLength(text),
+    'x-content-type-options': 'nosniff',
+    ...headers,
+  });
+  response.end(text);
+}
+
+/** Node-RED's Catch copies an error's own properties into a plain object, so the class is not enough to go by. */
+function ofOurs(error: unknown): Pick<DomainError, 'code' | 'message' | 'details'> | undefined {
+  if (error instanceof DomainError) return error;
+  if (typeof error !== 'object' || error === null || !('code' in error) || !('message' in error))
+    return undefined;
+  const { code, message } = error;
+  if (typeof code !== 'string' || typeof message !== 'string' || !Object.hasOwn(errorStatus, code))
+    return undefined;
+  const details =
+    'details' in error && Array.isArray(error.details) ? (error.details as ErrorDetail[]) : undefined;
+  // Catch hands on the text with the class in front of it.
+  return { code: code as DomainError['code'], message: message.replace(/^DomainError: /, ''), details };
+}
+
+function answer(
+  status: number,
+  code: string,
+  message: string,
+  details?: readonly ErrorDetail[],
+): ErrorAnswer {
+  const seconds = retryAfterSeconds[status];
+  return {
+    status,
+    headers: seconds === undefined ? {} : { 'retry-after': String(seconds) },
+    body: { error: { code, message, ...(details === undefined || details.length === 0 ? {} : { details }) } },
+  };
+}

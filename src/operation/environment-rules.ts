@@ -1,0 +1,97 @@
+import { isIP } from 'node:net';
+import type { Environment } from './environment.js';
+
+/** What single values cannot show: pairs that belong together, and ports that meet. Bad values are undefined here. */
+export function ruleProblems(environment: Environment): string[] {
+  const set = (name: keyof Environment) => environment[name] !== undefined;
+  const problems: string[] = [];
+  if (set('MQTT_TLS_CERT') !== set('MQTT_TLS_KEY'))
+    problems.push('MQTT_TLS_CERT and MQTT_TLS_KEY belong together.');
+  if (set('MQTT_TLS_CA') && !set('MQTT_TLS_CERT'))
+    problems.push('MQTT_TLS_CA needs MQTT_TLS_CERT and MQTT_TLS_KEY.');
+  if (set('NATS_USER') !== set('NATS_PASSWORD'))
+    problems.push('NATS_USER and NATS_PASSWORD belong together.');
+  const logins = (['NATS_CREDS', 'NATS_TOKEN', 'NATS_USER'] as const).filter(set);
+  if (logins.length > 1) problems.push(`${logins.join(' and ')} are different logins to NATS: keep one.`);
+  if (set('JWT_SECRET') && set('JWT_JWKS_URL'))
+    problems.push('JWT_SECRET and JWT_JWKS_URL exclude each other: keep one.');
+  if (set('REDIS_TLS_CA') && environment.REDIS_URL?.startsWith('rediss://') !== true) {
+    problems.push('REDIS_TLS_CA needs a REDIS_URL beginning with rediss://.');
+  }
+  return [...problems, ...portProblems(environment)];
+}
+
+function portProblems(environment: Environment): string[] {
+  const embedded = environment.MQTT_BROKER_HOST === undefined;
+  const listeners: [string, number | undefined][] = [
+    ['PORT', environment.PORT],
+    ...(environment.HTTP_COMPAT_PORTS ?? []).map((port): [string, number] => ['HTTP_COMPAT_PORTS', port]),
+    ['MQTT_BROKER_PORT', embedded ? environment.MQTT_BROKER_PORT : undefined],
+    [
+      'MQTT_TLS_PORT',
+      embedded && environment.MQTT_TLS_CERT !== undefined ? environment.MQTT_TLS_PORT : undefined,
+    ],
+    ['MQTT_WS_PORT', embedded ? environment.MQTT_WS_PORT : undefined],
+  ];
+  const owners = new Map<number, string>();
+  const problems: string[] = [];
+  for (const [name, port] of listeners) {
+    if (port === undefined) continue;
+    const owner = owners.get(port);
+    if (owner !== undefined) problems.push(`${owner} and ${name} both ask for port ${port}: change one.`);
+    owners.set(port, name);
+  }
+  return problems;
+}
+
+/** [S-1]: demo stays at home, production brings every secret itself. */
+export function profileProblems(environment: Environment): string[] {
+  return environment.METERFLOW_PROFILE === 'production'
+    ? missingInProduction(environment)
+    : openDemo(environment);
+}
+
+function openDemo(environment: Environment): string[] {
+  const { HOST: host } = environment;
+  if (host === undefined || isLoopback(host) || environment.DEMO_ALLOW_NETWORK) return [];
+  return [
+    `HOST is ${JSON.stringify(host)}, but the demo profile has no login, and whoever reaches the editor runs code on this machine: ` +
+      'allowed is a loopback address. Set METERFLOW_PROFILE=production, or DEMO_ALLOW_NETWORK=true if nobody else can reach it.',
+  ];
+}
+
+function missingInProduction(environment: Environment): string[] {
+  const needs = 'The production profile needs ';
+  const problems: string[] = [];
+  for (const name of [
+    'ADMIN_PASSWORD_HASH',
+    'CREDENTIAL_SECRET',
+    'MASTER_KEY',
+    'PAYMENT_CALLBACK_SECRET',
+  ] as const) {
+    // A bad value has been reported already.
+    if (!environment.explicit.has(name)) problems.push(`${needs}${name}.`);
+  }
+  if (!environment.explicit.has('JWT_SECRET') && !environment.explicit.has('JWT_JWKS_URL')) {
+    problems.push(`${needs}JWT_SECRET or JWT_JWKS_URL.`);
+  }
+  const encrypted =
+    environment.MQTT_BROKER_HOST === undefined
+      ? environment.MQTT_TLS_CERT !== undefined
+      : environment.MQTT_USE_TLS;
+  if (!encrypted && !environment.explicit.has('MQTT_ALLOW_PLAINTEXT')) {
+    problems.push(
+      `${needs}MQTT over TLS (MQTT_TLS_CERT and MQTT_TLS_KEY; MQTT_USE_TLS towards an external broker), or MQTT_ALLOW_PLAINTEXT=true.`,
+    );
+  }
+  if (environment.DEVICE_AUTH_METHOD === 'none') {
+    problems.push('DEVICE_AUTH_METHOD is "none": allowed in the production profile is hmac, ed25519, mtls.');
+  }
+  return problems;
+}
+
+export function isLoopback(host: string): boolean {
+  const bare = host.replace(/\.$/, '').toLowerCase();
+  if (isIP(bare) === 4) return bare.startsWith('127.');
+  return bare === 'localhost' || bare.endsWith('.localhost') || bare === '::1' || /^::ffff:127\./.test(bare);
+}

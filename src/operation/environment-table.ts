@@ -1,0 +1,325 @@
+import * as kind from './environment-kinds.js';
+import type { Kind } from './environment-kinds.js';
+
+/** One row of the table: what is read, under which names, and what holds when nothing is said. */
+export interface Variable<T = unknown> {
+  readonly kind: Kind<unknown>;
+  /** Texts as somebody would write them; undefined means: not set. */
+  readonly defaults: { readonly demo: string | undefined; readonly production: string | undefined };
+  readonly meaning: string;
+  readonly aliases: readonly string[];
+  /** Never printed, neither in an error nor in a log ([S-3]). */
+  readonly secret: boolean;
+  /** Read and checked already, without effect in this version. */
+  readonly later: boolean;
+  /** Only for the type of the value. */
+  readonly value?: T;
+}
+
+interface Row {
+  readonly meaning: string;
+  readonly default?: string | { readonly demo?: string; readonly production?: string };
+  readonly aliases?: readonly string[];
+  readonly secret?: true;
+  readonly later?: true;
+}
+
+/** Every variable, grouped as in .env.example, which is written from this table. */
+export const groups = {
+  'Profile and addresses': {
+    METERFLOW_PROFILE: given(kind.choice('demo', 'production'), {
+      default: 'demo',
+      meaning: 'demo: open, on loopback only; production: everything closed, every secret given',
+    }),
+    HOST: given(kind.host, { default: '127.0.0.1', meaning: 'address of all listeners, HTTP and MQTT' }),
+    PORT: given(kind.port, { default: '1880', meaning: 'editor, API, dashboard, WebSocket' }),
+    INSTANCE_ID: optional(kind.name, {
+      meaning: 'names this process in client ids, metrics, logs; unset: host name and port',
+    }),
+    DEMO_ALLOW_NETWORK: given(kind.flag, {
+      default: 'false',
+      meaning: 'demo on other addresses than loopback: whoever reaches the editor runs code',
+    }),
+    HTTP_COMPAT_PORTS: optional(kind.list(kind.port), {
+      meaning: 'the same API on further ports, e.g. 8082,9091,8080',
+    }),
+    TRUST_PROXY: optional(kind.proxies, { meaning: 'hops or addresses whose X-Forwarded-For is believed' }),
+    DATA_DIR: given(kind.folder, {
+      default: './.meterflow',
+      meaning: 'embedded PostgreSQL, generated secrets, Node-RED user folder',
+    }),
+  },
+  'The living demo': {
+    VIRTUAL_METERS: given(kind.integer(0, 10_000), {
+      default: { demo: '6', production: '0' },
+      meaning: 'meters simulated with real credentials and connections',
+    }),
+    MOCK_SYNC: given(kind.flag, {
+      default: { demo: 'on', production: 'off' },
+      meaning: 'a mock appears for every registered device',
+      later: true,
+    }),
+  },
+  Database: {
+    DATABASE_URL: optional(kind.url('postgres', 'postgresql'), {
+      meaning: 'any PostgreSQL >= 15; unset: an embedded one in DATA_DIR',
+      secret: true,
+    }),
+  },
+  MQTT: {
+    MQTT_BROKER_HOST: optional(kind.host, {
+      aliases: ['MQTT_BROKER'],
+      meaning: 'an external broker; unset: the embedded one',
+    }),
+    MQTT_BROKER_PORT: given(kind.port, {
+      default: '1883',
+      aliases: ['MQTT_PORT'],
+      meaning: 'port to listen on, or to connect to',
+    }),
+    MQTT_TLS_PORT: given(kind.port, {
+      default: '8883',
+      meaning: 'MQTTS, when certificate and key are given',
+      later: true,
+    }),
+    MQTT_TLS_CERT: optional(kind.file, { meaning: 'PEM file', later: true }),
+    MQTT_TLS_KEY: optional(kind.file, { meaning: 'PEM file', later: true }),
+    MQTT_TLS_CA: optional(kind.file, { meaning: 'PEM file; asks for client certificates', later: true }),
+    MQTT_WS_PORT: optional(kind.port, { meaning: 'MQTT over WebSocket; unset: off', later: true }),
+    MQTT_ALLOW_PLAINTEXT: given(kind.flag, {
+      default: { demo: 'true', production: 'false' },
+      meaning: 'MQTT without TLS',
+    }),
+    MQTT_MAX_PACKET_BYTES: given(kind.integer(1024, 268_435_455), {
+      default: '262144',
+      meaning: 'largest packet',
+    }),
+    MQTT_DEVICE_RATE: given(kind.integer(1, 1_000_000), {
+      default: '50',
+      meaning: 'messages per second of one device, sustained',
+    }),
+    MQTT_DEVICE_BURST: given(kind.integer(1, 10_000_000), {
+      default: '1000',
+      meaning: 'messages of one device at once',
+    }),
+    MQTT_MAX_SUBSCRIPTIONS: given(kind.integer(1, 100_000), {
+      default: '100',
+      meaning: 'subscriptions of one client',
+    }),
+    MQTT_CLIENT_ID: optional(kind.name, {
+      meaning: 'towards an external broker; unset: meterflow-{instance}',
+    }),
+    MQTT_USE_TLS: given(kind.flag, { default: 'false', meaning: 'towards an external broker' }),
+    MQTT_USERNAME: optional(kind.text, { meaning: 'towards an external broker' }),
+    MQTT_PASSWORD: optional(kind.text, { meaning: 'towards an external broker', secret: true }),
+  },
+  Readings: {
+    READING_MIN_SPACING_SECONDS: given(kind.integer(0, 86_400), {
+      default: '900',
+      meaning: 'least distance of two readings of one meter; 0 turns the rule off',
+    }),
+    DEVICE_AUTH_METHOD: given(kind.choice('none', 'hmac', 'ed25519', 'mtls'), {
+      default: { demo: 'none', production: 'hmac' },
+      meaning: "what every device's readings must carry",
+      later: true,
+    }),
+    DEVICE_KEY_ROTATION_DAYS: given(kind.integer(1, 3650), {
+      default: '90',
+      meaning: 'a key is reported as due after it',
+      later: true,
+    }),
+    DEVICE_KEY_GRACE_DAYS: given(kind.integer(0, 3650), {
+      default: '30',
+      meaning: 'and refused after this many more',
+      later: true,
+    }),
+    REGISTRATIONS_PER_MINUTE: given(kind.limit, {
+      default: { demo: 'unlimited', production: '5' },
+      meaning: 'per address',
+      later: true,
+    }),
+    CAPTCHA_VERIFY_URL: optional(kind.url('http', 'https'), {
+      meaning: 'asked before a registration',
+      later: true,
+    }),
+    BATCH_MAX_SIZE: given(kind.integer(1, 1000), {
+      default: '1000',
+      meaning: 'readings of one submission',
+      later: true,
+    }),
+    BATCH_WORKER_CONCURRENCY: given(kind.integer(1, 64), {
+      default: '4',
+      meaning: 'submissions stored at once',
+      later: true,
+    }),
+    BATCH_RETRY_ATTEMPTS: given(kind.integer(0, 100), {
+      default: '3',
+      meaning: 'before a submission fails',
+      later: true,
+    }),
+  },
+  'NATS and Redis': {
+    NATS_URL: optional(kind.url('nats', 'tls', 'ws', 'wss'), {
+      meaning: 'JetStream forwarding',
+      later: true,
+    }),
+    NATS_STREAM: given(kind.name, { default: 'METERFLOW', meaning: 'stream', later: true }),
+    NATS_SUBJECT_PREFIX: given(kind.name, {
+      default: 'meterflow',
+      meaning: 'prefix of the subjects',
+      later: true,
+    }),
+    NATS_CREDS: optional(kind.file, {
+      meaning: 'credentials file; or a token; or user and password',
+      later: true,
+    }),
+    NATS_TOKEN: optional(kind.text, { meaning: 'token', secret: true, later: true }),
+    NATS_USER: optional(kind.text, { meaning: 'user', later: true }),
+    NATS_PASSWORD: optional(kind.text, { meaning: 'password', secret: true, later: true }),
+    REDIS_URL: optional(kind.url('redis', 'rediss'), {
+      meaning: 'fan-out and cache shared by instances',
+      secret: true,
+      later: true,
+    }),
+    REDIS_TLS_CA: optional(kind.file, { meaning: 'PEM file, with rediss://', later: true }),
+    REDIS_PASSWORD: optional(kind.text, { meaning: 'password', secret: true, later: true }),
+    REDIS_PUBSUB_CHANNELS: given(kind.list(kind.text), {
+      default: 'market:events,meter:updates',
+      meaning: 'channels',
+      later: true,
+    }),
+    CACHE_USER_STATS_TTL: given(kind.integer(0, 86_400), { default: '300', meaning: 'seconds', later: true }),
+    CACHE_RECENT_READINGS_TTL: given(kind.integer(0, 86_400), {
+      default: '60',
+      meaning: 'seconds',
+      later: true,
+    }),
+  },
+  'Tokens and money': {
+    TOKEN_API_URL: optional(kind.url('http', 'https'), {
+      meaning: 'external meter-management system; unset: the built-in simulator (demo)',
+      later: true,
+    }),
+    TOKEN_API_TIMEOUT_MS: given(kind.integer(100, 600_000), {
+      default: '5000',
+      meaning: 'deadline of its answer',
+      later: true,
+    }),
+    TOKEN_RESPONSE_TOPIC: given(kind.text, {
+      default: 'meters/{meter_number}/token/response',
+      meaning: "where the meter's answer is awaited",
+      later: true,
+    }),
+    TOKEN_RESPONSE_TIMEOUT_MS: given(kind.integer(100, 600_000), {
+      default: '30000',
+      meaning: 'and how long',
+      later: true,
+    }),
+    PAYMENT_CALLBACK_SECRET: optional(kind.pathSecret, {
+      meaning: "last path segment of the provider's callback URLs; unset: generated (demo)",
+      secret: true,
+    }),
+    PAYMENT_API_URL: optional(kind.url('http', 'https'), {
+      meaning: 'prompts and status queries; unset: the provider simulator (demo)',
+      later: true,
+    }),
+    PAYMENT_CONSUMER_KEY: optional(kind.text, {
+      meaning: 'given by the provider',
+      secret: true,
+      later: true,
+    }),
+    PAYMENT_CONSUMER_SECRET: optional(kind.text, {
+      meaning: 'given by the provider',
+      secret: true,
+      later: true,
+    }),
+    PAYMENT_PASSKEY: optional(kind.text, { meaning: 'given by the provider', secret: true, later: true }),
+    PAYMENT_SHORT_CODE: optional(kind.text, {
+      meaning: 'money for another short code credits nothing',
+      later: true,
+    }),
+    PAYMENT_ALLOWED_IPS: optional(kind.list(kind.network), {
+      meaning: 'comma list of addresses or CIDR; unset: any',
+      later: true,
+    }),
+    TARIFF_PRICE_PER_UNIT: given(kind.decimal, {
+      default: '25.00',
+      meaning: 'of the default flat tariff, seeded once',
+      later: true,
+    }),
+    TARIFF_CURRENCY: given(kind.currency, { default: 'KES', meaning: 'ISO 4217', later: true }),
+    BILLING_TIMEZONE: given(kind.timeZone, {
+      default: 'Africa/Nairobi',
+      meaning: 'where a billing month begins',
+      later: true,
+    }),
+    LOW_BALANCE_UNITS: given(kind.decimal, { default: '1', meaning: 'threshold', later: true }),
+    BALANCE_DRIFT_UNITS: given(kind.decimal, { default: '0.5', meaning: 'threshold', later: true }),
+    MINTING_URL: optional(kind.url('http', 'https'), { meaning: 'minting service', later: true }),
+  },
+  'Logins and secrets': {
+    ADMIN_USER: given(kind.name, { default: 'admin', meaning: 'editor login' }),
+    ADMIN_PASSWORD_HASH: optional(kind.bcryptHash, {
+      meaning: 'bcrypt; unset: no login (demo)',
+      secret: true,
+    }),
+    CREDENTIAL_SECRET: optional(kind.secret, {
+      meaning: "encrypts Node-RED's credentials; unset: generated (demo)",
+      secret: true,
+    }),
+    JWT_SECRET: optional(kind.secret, {
+      meaning: 'bearer tokens; or JWT_JWKS_URL; unset: generated (demo)',
+      secret: true,
+    }),
+    JWT_JWKS_URL: optional(kind.url('http', 'https'), {
+      meaning: 'bearer tokens of another issuer',
+      later: true,
+    }),
+    JWT_ISSUER: optional(kind.text, { meaning: 'demanded issuer', later: true }),
+    JWT_AUDIENCE: optional(kind.text, { meaning: 'demanded audience', later: true }),
+    MASTER_KEY: optional(kind.key32, {
+      meaning: 'encrypts device secrets at rest, alike on all instances; unset: generated (demo)',
+      secret: true,
+    }),
+  },
+  Log: {
+    LOG_LEVEL: given(kind.choice('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'), {
+      default: 'info',
+      meaning: 'of all components',
+    }),
+    LOG_LEVELS: optional(kind.levels, { meaning: 'per component, e.g. mqtt=trace,database=warn' }),
+    LOG_FORMAT: optional(kind.choice('pretty', 'json'), {
+      meaning: 'unset: pretty in a terminal, else json',
+    }),
+  },
+} as const;
+
+type Groups = typeof groups;
+type Merged<U> = (U extends unknown ? (row: U) => void : never) extends (row: infer I) => void ? I : never;
+type Table = Merged<Groups[keyof Groups]>;
+export type VariableName = keyof Table & string;
+export type Values = { readonly [N in VariableName]: Table[N] extends Variable<infer T> ? T : never };
+
+/** The same rows without their groups. */
+export const table = new Map<VariableName, Variable>(
+  Object.values(groups).flatMap((rows) => Object.entries(rows) as [VariableName, Variable][]),
+);
+
+function given<T>(of: Kind<T>, row: Row & { readonly default: NonNullable<Row['default']> }): Variable<T> {
+  return variable(of, row);
+}
+
+function optional<T>(of: Kind<T>, row: Omit<Row, 'default'>): Variable<T | undefined> {
+  return variable(of, row);
+}
+
+function variable<T>(of: Kind<unknown>, row: Row): Variable<T> {
+  const both = typeof row.default === 'string' ? { demo: row.default, production: row.default } : row.default;
+  return {
+    kind: of,
+    defaults: { demo: both?.demo, production: both?.production },
+    meaning: row.meaning,
+    aliases: row.aliases ?? [],
+    secret: row.secret ?? false,
+    later: row.later ?? false,
+  };
+}
