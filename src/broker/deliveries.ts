@@ -1,0 +1,152 @@
+import type { Delivery } from './delivery.js';
+
+/** One acknowledgement that is owed. Methods on a prototype, not closures: 60,000 of these are made per second. */
+export interface Pending {
+  /** Set by the table. */
+  id: number;
+  /** Unix ms of the last offer to the flow. */
+  offered: number;
+  /** Unix ms since a store works on it, 0 before. */
+  held: number;
+  /** Set when the client was closed because of it; the store may still settle it. */
+  abandoned: boolean;
+  /** One byte per part of a split delivery: 1 when settled. */
+  parts: Uint8Array | null;
+  partsOpen: number;
+  readonly bytes: number;
+  readonly delivery: Delivery;
+  readonly owner: DeliveryOwner;
+  /** How long a hold may last before the client would think the broker dead. */
+  holdLimitMs(): number;
+  /** The outcome is committed. */
+  acknowledge(): void;
+  /** It will not be acknowledged: close the client, it sends again. */
+  abandon(reason: string): void;
+}
+
+/** The broker that a delivery belongs to: keeps the bounds and judges what no flow settled. */
+export interface DeliveryOwner {
+  readonly flowDeadlineMs: number;
+  /** While the flow is away (redeploy) no deadline runs. */
+  readonly waiting: boolean;
+  opened(bytes: number): void;
+  closed(bytes: number): void;
+  /** The flow never settled it. `keep`: the owner settles it later by itself. */
+  lapsed(pending: Pending): 'keep' | 'drop';
+}
+
+export interface DeliveryStats {
+  readonly inflight: number;
+  readonly bytes: number;
+  /** Age of the oldest hold in ms, 0 when nothing is held. */
+  readonly heldOldestMs: number;
+  readonly givenUp: number;
+  readonly settled: number;
+}
+
+/**
+ * What is in flight, by delivery id. A Node-RED message carries the number only, because messages are cloned; this
+ * table finds the socket again. It outlives node instances, so that a redeploy loses nothing.
+ */
+export class DeliveryTable {
+  private readonly open_ = new Map<number, Pending>();
+  private last = 0;
+  private bytes = 0;
+  private givenUp = 0;
+  private settled = 0;
+
+  open(pending: Pending): number {
+    const id = ++this.last;
+    pending.id = id;
+    this.open_.set(id, pending);
+    this.bytes += pending.bytes;
+    pending.owner.opened(pending.bytes);
+    return id;
+  }
+
+  /** One delivery, many readings: acknowledged when each part (0 … parts-1) is settled. Again: no change. */
+  split(id: number, parts: number): void {
+    const pending = this.open_.get(id);
+    if (pending === undefined || pending.parts !== null || parts < 1) return;
+    pending.parts = new Uint8Array(parts);
+    pending.partsOpen = parts;
+  }
+
+  /** A store works on them: the flow's deadline no longer applies, the hold deadline does. */
+  hold(ids: Iterable<number>): void {
+    const now = Date.now();
+    for (const id of ids) {
+      const pending = this.open_.get(id);
+      if (pending !== undefined && pending.held === 0) pending.held = now;
+    }
+  }
+
+  /** The outcome of a delivery, or of one part, is committed. Unknown ids and repeats are ignored. */
+  settle(id: number, part?: number): void {
+    const pending = this.open_.get(id);
+    if (pending === undefined) return;
+    if (pending.parts !== null && part !== undefined) {
+      if (pending.parts[part] !== 0) return;
+      pending.parts[part] = 1;
+      if (--pending.partsOpen > 0) return;
+    }
+    this.remove(pending);
+    this.settled++;
+    pending.acknowledge();
+  }
+
+  /** Deliveries of an owner that no store holds, oldest first: what a new flow is offered again. */
+  unheld(owner: DeliveryOwner): Pending[] {
+    return [...this.open_.values()].filter((pending) => pending.owner === owner && pending.held === 0);
+  }
+
+  /** Applies the deadlines; called about once a second by each broker for its own deliveries. */
+  sweep(owner: DeliveryOwner, now: number): void {
+    if (owner.waiting) return;
+    for (const pending of this.open_.values()) {
+      if (pending.owner !== owner) continue;
+      if (pending.held === 0) {
+        if (now - pending.offered > owner.flowDeadlineMs) this.lapse(pending, now);
+      } else if (!pending.abandoned && now - pending.held > pending.holdLimitMs()) {
+        // It stays in the table, and in the bound, until the store has settled it.
+        pending.abandoned = true;
+        pending.abandon('hold outlasted the keep-alive');
+      }
+    }
+  }
+
+  /** Forgets the deliveries of a broker that is closed. */
+  forget(owner: DeliveryOwner): void {
+    for (const pending of this.open_.values()) if (pending.owner === owner) this.remove(pending);
+  }
+
+  stats(): DeliveryStats {
+    const now = Date.now();
+    let oldest = now;
+    for (const pending of this.open_.values()) {
+      if (pending.held > 0 && pending.held < oldest) oldest = pending.held;
+    }
+    return {
+      inflight: this.open_.size,
+      bytes: this.bytes,
+      heldOldestMs: now - oldest,
+      givenUp: this.givenUp,
+      settled: this.settled,
+    };
+  }
+
+  private lapse(pending: Pending, now: number): void {
+    this.givenUp++;
+    if (pending.owner.lapsed(pending) === 'keep') pending.held = now;
+    else this.remove(pending);
+  }
+
+  private remove(pending: Pending): void {
+    this.open_.delete(pending.id);
+    this.bytes -= pending.bytes;
+    pending.owner.closed(pending.bytes);
+  }
+}
+
+/** The one table of this process. */
+export const deliveries = new DeliveryTable();

@@ -1,0 +1,73 @@
+import type { Principal } from '../devices/access.js';
+import type { Delivery, SessionEvent } from './delivery.js';
+import type { Directory } from './directory.js';
+import type { BrokerLimits } from './limits.js';
+
+/** Where the broker's batches go; called synchronously, must not throw. */
+export interface BrokerSink {
+  /** Deliveries on meters/{m}/readings and readings.pb. */
+  readings(batch: Delivery[]): void;
+  /** Everything else that a device published. */
+  messages(batch: Delivery[]): void;
+  sessions(events: SessionEvent[]): void;
+}
+
+export interface BrokerOptions {
+  readonly host: string;
+  /** 0 chooses a free one; see `Broker.port`. */
+  readonly port: number;
+  readonly directory: Directory;
+  readonly sink: BrokerSink;
+  readonly limits?: Partial<BrokerLimits>;
+  /** A batch leaves when it has `sizeMax` messages or is `delayMs` old. */
+  readonly batch?: { readonly sizeMax?: number; readonly delayMs?: number };
+  /** Keeps a message that three times no flow settled (FLOW_UNSETTLED); it is acknowledged when this resolves. */
+  readonly unsettled?: (delivery: Delivery) => Promise<void>;
+  /** Rights; the default is src/devices/access.ts. */
+  readonly access?: BrokerAccess;
+  readonly log?: BrokerLog;
+}
+
+export interface BrokerAccess {
+  mayPublish(principal: Principal, topic: string): boolean;
+  maySubscribe(principal: Principal, filter: string): boolean;
+}
+
+export interface BrokerLog {
+  info(message: string, details?: object): void;
+  warn(message: string, details?: object): void;
+}
+
+export interface BrokerStats {
+  readonly clients: number;
+  readonly inflight: number;
+  readonly inflightBytes: number;
+  readonly givenUp: number;
+  /** Device messages received since the start. */
+  readonly received: number;
+  /** True while the bound on what is in flight keeps sockets unread. */
+  readonly saturated: boolean;
+  readonly paused: boolean;
+  /** Clients that are read more slowly because of their rate. */
+  readonly throttled: number;
+}
+
+export interface Broker {
+  readonly host: string;
+  readonly port: number;
+  stats(): BrokerStats;
+  /** The flow goes away (redeploy): no socket is read, none is closed; commits under way are still acknowledged. */
+  pause(): void;
+  /** A flow is there (again): what no store holds is offered to it, then the sockets are read. */
+  resume(sink: BrokerSink): void;
+  /** Closes every session of a user at once. */
+  closeSessions(mqttUser: string, reason?: string): void;
+  publish(message: {
+    readonly topic: string;
+    readonly payload: string | Buffer;
+    readonly qos?: 0 | 1 | 2;
+    readonly retain?: boolean;
+  }): Promise<void>;
+  /** Stops listening, waits up to `drainMs` for what is in flight, acknowledges it and closes. */
+  close(options?: { readonly drainMs?: number }): Promise<void>;
+}
