@@ -1,0 +1,186 @@
+import { isDomainError } from '../errors.js';
+import { loadOf, type LoadKind } from './load-profile.js';
+import {
+  createVirtualMeter,
+  type MeterConnection,
+  type MeterLog,
+  type VirtualMeter,
+  type VirtualMeterState,
+} from './virtual-meter.js';
+
+/** The part of the registry that a fleet needs; `createRegistry` of src/devices offers it. */
+export interface FleetRegistry {
+  create(
+    input: FleetDeviceInput,
+    caller: FleetCaller,
+  ): Promise<{ device: FleetDevice; mqtt_password: string }>;
+  get(meterId: string): Promise<FleetDevice>;
+  resetPassword(meterId: string, caller: FleetCaller): Promise<{ mqtt_password: string }>;
+}
+export interface FleetDevice {
+  readonly id: string;
+  readonly meter_id: string;
+  readonly mqtt_user: string;
+}
+export interface FleetDeviceInput {
+  readonly type: 'meter';
+  readonly meter_id: string;
+  readonly name: string;
+  readonly location: string;
+  readonly drn?: string;
+}
+interface FleetCaller {
+  readonly name: string;
+}
+
+export interface VirtualFleetOptions {
+  readonly count: number;
+  /** `DEMO` makes DEMO-01, DEMO-02, … One fleet per prefix and database: it sets the passwords anew at every start. */
+  readonly prefix: string;
+  readonly seed: number;
+  readonly registry: FleetRegistry;
+  readonly mqtt: Omit<MeterConnection, 'username' | 'password'>;
+  readonly backfillHours: number;
+  readonly telemetrySeconds: number;
+  readonly now?: () => number;
+  readonly log?: MeterLog;
+}
+
+/** The fleet at a glance, for a node's status. */
+export interface FleetState {
+  readonly meters: number;
+  readonly online: number;
+  readonly acknowledged: number;
+  readonly waiting: number;
+  readonly power_kw: number;
+  /** The first reason of a meter that is offline. */
+  readonly reason: string | null;
+}
+
+export interface VirtualFleet {
+  /** Registers what is missing, sets fresh passwords, connects. Throws what the registry throws. */
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  readonly state: FleetState;
+  readonly meters: readonly VirtualMeterState[];
+  onState(listener: (meter: VirtualMeterState) => void): () => void;
+}
+
+/** A number of the STS world with a right check digit, so that the demo can be asked by DRN as well ([T-4]). */
+const firstDrn = '09000030529';
+const caller: FleetCaller = { name: 'virtual-meter' };
+const places = [
+  'Kibera',
+  'Kawangware',
+  'Mathare',
+  'Kisumu Ndogo',
+  'Lodwar',
+  'Marsabit',
+  'Kakuma',
+  'Homa Bay',
+];
+const titles: Record<LoadKind, string> = { household: 'House', shop: 'Shop', mill: 'Posho mill' };
+
+export function createVirtualFleet(options: VirtualFleetOptions): VirtualFleet {
+  const listeners = new Set<(meter: VirtualMeterState) => void>();
+  const meters: VirtualMeter[] = [];
+  let stopped = false;
+
+  async function start(): Promise<void> {
+    stopped = false;
+    for (let number = 1; number <= options.count; number += 1) {
+      const meter = await admit(options, number);
+      // The registry's answer may come after stop() was called.
+      if (stopped) return;
+      meters.push(meter);
+      meter.onState((state) => {
+        for (const listener of listeners) listener(state);
+      });
+      meter.start();
+    }
+  }
+
+  async function stop(): Promise<void> {
+    stopped = true;
+    await Promise.all(meters.splice(0).map((meter) => meter.stop()));
+  }
+
+  return {
+    start,
+    stop,
+    get state() {
+      return glance(meters.map((meter) => meter.state));
+    },
+    get meters() {
+      return meters.map((meter) => meter.state);
+    },
+    onState(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+}
+
+/** A registered meter with credentials that only this process knows: they are shown once, so they are set anew. */
+async function admit(options: VirtualFleetOptions, number: number): Promise<VirtualMeter> {
+  const meterId = `${options.prefix}-${String(number).padStart(2, '0')}`;
+  const { device, password } = await credentialsOf(options, meterId, number);
+  const { seed, backfillHours, telemetrySeconds, now, log } = options;
+  return createVirtualMeter({
+    meterId,
+    deviceId: device.id,
+    mqtt: { ...options.mqtt, username: device.mqtt_user, password },
+    seed,
+    backfillHours,
+    telemetrySeconds,
+    ...(now === undefined ? {} : { now }),
+    ...(log === undefined ? {} : { log }),
+  });
+}
+
+async function credentialsOf(
+  { registry, seed }: VirtualFleetOptions,
+  meterId: string,
+  number: number,
+): Promise<{ device: FleetDevice; password: string }> {
+  const known = await unless('DEVICE_UNKNOWN', registry.get(meterId));
+  if (known !== undefined) {
+    const { mqtt_password } = await registry.resetPassword(meterId, caller);
+    return { device: known, password: mqtt_password };
+  }
+  const input: FleetDeviceInput = {
+    type: 'meter',
+    meter_id: meterId,
+    name: `${titles[loadOf(seed, meterId).kind]} ${number}`,
+    location: places[(number - 1) % places.length] ?? 'Nairobi',
+  };
+  const withDrn =
+    number === 1
+      ? await unless('DRN_TAKEN', registry.create({ ...input, drn: firstDrn }, caller))
+      : undefined;
+  const { device, mqtt_password } = withDrn ?? (await registry.create(input, caller));
+  return { device, password: mqtt_password };
+}
+
+/** Undefined instead of this one expected error. */
+async function unless<T>(code: string, work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (isDomainError(error) && error.code === code) return undefined;
+    throw error;
+  }
+}
+
+function glance(states: readonly VirtualMeterState[]): FleetState {
+  const sum = (part: (state: VirtualMeterState) => number): number =>
+    states.reduce((all, one) => all + part(one), 0);
+  return {
+    meters: states.length,
+    online: sum((state) => (state.connection === 'online' ? 1 : 0)),
+    acknowledged: sum((state) => state.acknowledged),
+    waiting: sum((state) => state.waiting),
+    power_kw: Math.round(sum((state) => state.power_kw) * 1_000) / 1_000,
+    reason: states.find((state) => state.connection === 'offline')?.reason ?? null,
+  };
+}

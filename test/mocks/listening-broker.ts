@@ -1,0 +1,48 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo, type Server } from 'node:net';
+import { Aedes } from 'aedes';
+
+export interface Heard {
+  readonly client: string;
+  readonly topic: string;
+  readonly qos: number;
+  readonly payload: Record<string, unknown>;
+}
+
+export interface ListeningBroker {
+  readonly port: number;
+  readonly heard: Heard[];
+  /** Withholds PUBACKs while true. */
+  silent: boolean;
+  close(): Promise<void>;
+}
+
+/** A plain MQTT broker that remembers what meters say; `password` is the only one that it lets in. */
+export async function startListeningBroker(password: string, port = 0): Promise<ListeningBroker> {
+  const aedes = await Aedes.createBroker();
+  const server: Server = createServer(aedes.handle).listen(port, '127.0.0.1');
+  await once(server, 'listening');
+  const broker: ListeningBroker = {
+    port: (server.address() as AddressInfo).port,
+    heard: [],
+    silent: false,
+    async close() {
+      await new Promise<void>((resolve) => aedes.close(resolve));
+      if (server.listening) await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
+  aedes.authenticate = (_client, _user, given, done) => {
+    if (given?.toString() === password) return done(null, true);
+    done(Object.assign(new Error('refused'), { returnCode: 5 }), false);
+  };
+  aedes.authorizePublish = (client, packet, done) => {
+    broker.heard.push({
+      client: client?.id ?? '',
+      topic: packet.topic,
+      qos: packet.qos,
+      payload: JSON.parse(packet.payload.toString()) as Record<string, unknown>,
+    });
+    if (!broker.silent) done(null);
+  };
+  return broker;
+}
