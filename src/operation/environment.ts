@@ -9,6 +9,8 @@ export type Environment = Omit<Values, 'INSTANCE_ID' | 'MQTT_CLIENT_ID'> & {
   readonly MQTT_CLIENT_ID: string;
   /** Names (never aliases) that somebody has set. */
   readonly explicit: ReadonlySet<string>;
+  /** What holds, as text, defaults included: what a flow reads as `${NAME}`. */
+  readonly texts: ReadonlyMap<VariableName, string>;
 };
 
 /** Everything that is wrong, one sentence each, so that nobody repairs one value per start. */
@@ -29,10 +31,12 @@ export function parseEnvironment(source: Readonly<Record<string, string | undefi
   }
   const profile = explicit.get('METERFLOW_PROFILE') === 'production' ? 'production' : 'demo';
   const values: Record<string, unknown> = {};
+  const texts = new Map<VariableName, string>();
   for (const [name, variable] of table) {
     const said = explicit.get(name);
     const written = said ?? variable.defaults[profile];
     values[name] = written === undefined ? undefined : variable.kind.parse(written);
+    if (written !== undefined) texts.set(name, written);
     if (said !== undefined && values[name] === undefined) {
       problems.push(
         `${name} is ${variable.secret ? 'not usable' : JSON.stringify(said)}: allowed is ${variable.kind.allowed}.`,
@@ -45,7 +49,14 @@ export function parseEnvironment(source: Readonly<Record<string, string | undefi
       .slice(0, 50) || 'meterflow'
   }-${String(values['PORT'])}`;
   values['MQTT_CLIENT_ID'] ??= `meterflow-${String(values['INSTANCE_ID'])}`;
-  const environment = { ...values, explicit: new Set<string>(explicit.keys()) } as unknown as Environment;
+  texts
+    .set('INSTANCE_ID', String(values['INSTANCE_ID']))
+    .set('MQTT_CLIENT_ID', String(values['MQTT_CLIENT_ID']));
+  const environment = {
+    ...values,
+    texts,
+    explicit: new Set<string>(explicit.keys()),
+  } as unknown as Environment;
   problems.push(...ruleProblems(environment), ...profileProblems(environment));
   if (problems.length > 0) throw new EnvironmentError(problems);
   return environment;
