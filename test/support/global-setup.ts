@@ -1,0 +1,30 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openDatabase } from '../../src/database/database.js';
+import { startEmbeddedServer, type EmbeddedServer } from '../../src/database/embedded-server.js';
+import { migrate } from '../../src/database/migrate.js';
+import { templateName, urlOf } from './database.js';
+
+let server: EmbeddedServer | undefined;
+let dataDir: string | undefined;
+
+/** One real PostgreSQL for the whole run; every test file clones its template database. */
+export async function mochaGlobalSetup(): Promise<void> {
+  dataDir = await mkdtemp(join(tmpdir(), 'meterflow-test-'));
+  // Nothing here must survive a power cut; the tests of the embedded server have servers of their own.
+  const settings = { fsync: 'off', full_page_writes: 'off', max_connections: '200' };
+  server = await startEmbeddedServer({ dataDir, log: () => {}, settings });
+  process.env['TEST_PG_URL'] = server.url;
+  const admin = openDatabase({ url: server.url, connectionsMax: 1 });
+  await admin.query({ text: `create database ${templateName}` });
+  await admin.close();
+  const template = openDatabase({ url: urlOf(templateName), connectionsMax: 1 });
+  await migrate(template);
+  await template.close();
+}
+
+export async function mochaGlobalTeardown(): Promise<void> {
+  await server?.stop();
+  if (dataDir !== undefined) await rm(dataDir, { recursive: true, force: true });
+}
