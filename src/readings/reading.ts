@@ -17,6 +17,8 @@ export interface Reading {
   /** The topic that it came on, '' when none; needed to quarantine it as it came. */
   readonly topic: string;
   readonly qos: 0 | 1 | 2;
+  /** The whole payload that carried it (`part` finds the element), kept so that a refusal shows it byte for byte. */
+  readonly payload?: string;
 }
 
 /** A reading, or a whole message, that is refused; what quarantine keeps. Plain data. */
@@ -34,4 +36,8 @@ export interface Rejection {
   readonly payload: string | Buffer;
   /** Unix ms. */
   readonly received_at: number;
+}
+
+export function isRejection(result: Reading | Rejection): result is Rejection {
+  return 'code' in result;
 }

@@ -1,0 +1,65 @@
+import type { Database } from '../database/database.js';
+import { DomainError } from '../errors.js';
+import type { ListQuery, Page } from './page.js';
+import { pageRequest } from './page.js';
+import {
+  findMeter,
+  selectLastDay,
+  selectLatest,
+  selectLatestOf,
+  selectMeters,
+  selectRange,
+  type ChartPoint,
+  type MeterOverview,
+  type StoredReading,
+} from './query-store.js';
+
+export type { ChartPoint, MeterOverview, StoredReading } from './query-store.js';
+
+/** Questions about stored readings; each throws DomainError SCHEMA_INVALID when a field of the query is wrong. */
+export interface ReadingQueries {
+  /** The latest reading of every registered meter that has one; sort by reading_timestamp, meter_id, kwh_amount or submitted_at. */
+  latest(query?: ListQuery): Promise<Page<StoredReading>>;
+  /** @throws DomainError METER_UNKNOWN, NO_READING. */
+  latestOf(meter_id: string): Promise<StoredReading>;
+  /** Readings from `start` (included) to `end` (not included), newest first. @throws DomainError METER_UNKNOWN. */
+  range(meter_id: string, query?: ListQuery): Promise<Page<StoredReading>>;
+  /** The last 24 hours for a chart, oldest first. @throws DomainError METER_UNKNOWN. */
+  lastDayOf(meter_id: string): Promise<ChartPoint[]>;
+  /** Every registered device that measures or has measured, by meter_id; at most 1,000. */
+  meters(): Promise<MeterOverview[]>;
+}
+
+/** A meter may be named by its meter_id or its drn. */
+export function createReadingQueries(database: Database): ReadingQueries {
+  async function known(meter: unknown): Promise<string> {
+    const meter_id = typeof meter === 'string' ? await findMeter(database, meter) : null;
+    if (meter_id === null)
+      throw new DomainError('METER_UNKNOWN', `There is no meter ${JSON.stringify(meter)}.`);
+    return meter_id;
+  }
+
+  return {
+    async latest(query = {}) {
+      const request = pageRequest(query, ['reading_timestamp', 'meter_id', 'kwh_amount', 'submitted_at']);
+      return { ...(await selectLatest(database, request)), page: request.page, limit: request.limit };
+    },
+    async latestOf(meter) {
+      const meter_id = await known(meter);
+      const reading = await selectLatestOf(database, meter_id);
+      if (reading === null) throw new DomainError('NO_READING', `The meter ${meter_id} has no reading yet.`);
+      return reading;
+    },
+    async range(meter, query = {}) {
+      const request = pageRequest(query, ['reading_timestamp']);
+      const meter_id = await known(meter);
+      return {
+        ...(await selectRange(database, meter_id, request)),
+        page: request.page,
+        limit: request.limit,
+      };
+    },
+    lastDayOf: async (meter) => selectLastDay(database, await known(meter)),
+    meters: () => selectMeters(database),
+  };
+}

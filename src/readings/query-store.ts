@@ -1,0 +1,143 @@
+import type { Session } from '../database/database.js';
+import type { PageRequest } from './page.js';
+
+/** A reading as the HTTP API shows it. Times are ISO 8601 in UTC. */
+export interface StoredReading {
+  readonly id: number;
+  readonly meter_id: string;
+  readonly user_id: string | null;
+  readonly wallet_address: string | null;
+  readonly kwh_amount: number;
+  readonly reading_timestamp: string;
+  readonly submitted_at: string;
+  readonly source: string;
+  readonly minted: boolean;
+}
+
+export interface ChartPoint {
+  readonly reading_timestamp: string;
+  readonly kwh_amount: number;
+}
+
+/** A line of the dashboard's table of meters. */
+export interface MeterOverview {
+  readonly meter_id: string;
+  readonly name: string | null;
+  readonly type: string;
+  readonly online: boolean;
+  readonly last_seen_at: string | null;
+  readonly kwh_amount: number | null;
+  readonly reading_timestamp: string | null;
+}
+
+type Sort = 'reading_timestamp' | 'meter_id' | 'kwh_amount' | 'submitted_at';
+
+// float8 keeps four decimals exactly up to 10^11 kWh, more than the column can hold.
+const columns = `r.id::float8 as id, r.meter_id, r.user_id, r.wallet_address, r.kwh_amount::float8 as kwh_amount,
+                 r.reading_timestamp, r.submitted_at, r.source, r.minted`;
+
+const latestReading = `select m.id, m.meter_id, m.user_id, m.wallet_address, m.kwh_amount, m.reading_timestamp,
+                              m.submitted_at, m.source, m.minted
+                         from meter_readings m where m.meter_id = d.meter_id
+                        order by m.reading_timestamp desc limit 1`;
+
+export async function findMeter(database: Session, name: string): Promise<string | null> {
+  const { rows } = await database.query<{ meter_id: string }>({
+    name: 'meter-find',
+    text: `select meter_id from devices where meter_id = $1 or drn = $1 order by meter_id = $1 desc limit 1`,
+    values: [name],
+  });
+  return rows[0]?.meter_id ?? null;
+}
+
+export async function selectLatest(
+  database: Session,
+  { limit, offset, sort, order }: PageRequest<Sort>,
+): Promise<{ data: StoredReading[]; total: number }> {
+  const { rows } = await database.query<ReadingRow>({
+    text: `select ${columns} from devices d cross join lateral (${latestReading}) r
+            order by r.${sort} ${order}, r.meter_id limit $1 offset $2`,
+    values: [limit, offset],
+  });
+  const counted = await database.query<{ total: number }>({
+    text: `select count(*)::float8 as total from devices d
+            where exists (select 1 from meter_readings m where m.meter_id = d.meter_id)`,
+  });
+  return { data: rows.map(forPeople), total: counted.rows[0]?.total ?? 0 };
+}
+
+export async function selectLatestOf(database: Session, meter_id: string): Promise<StoredReading | null> {
+  const { rows } = await database.query<ReadingRow>({
+    name: 'reading-latest-of',
+    text: `select ${columns} from meter_readings r where r.meter_id = $1 order by r.reading_timestamp desc limit 1`,
+    values: [meter_id],
+  });
+  return rows[0] === undefined ? null : forPeople(rows[0]);
+}
+
+export async function selectRange(
+  database: Session,
+  meter_id: string,
+  { limit, offset, order, start, end }: PageRequest<'reading_timestamp'>,
+): Promise<{ data: StoredReading[]; total: number }> {
+  const bounds = [meter_id, isoOr(start, '-infinity'), isoOr(end, 'infinity')];
+  const where = `r.meter_id = $1 and r.reading_timestamp >= $2::timestamptz and r.reading_timestamp < $3::timestamptz`;
+  const { rows } = await database.query<ReadingRow>({
+    text: `select ${columns} from meter_readings r where ${where}
+            order by r.reading_timestamp ${order} limit $4 offset $5`,
+    values: [...bounds, limit, offset],
+  });
+  const counted = await database.query<{ total: number }>({
+    text: `select count(*)::float8 as total from meter_readings r where ${where}`,
+    values: bounds,
+  });
+  return { data: rows.map(forPeople), total: counted.rows[0]?.total ?? 0 };
+}
+
+export async function selectLastDay(database: Session, meter_id: string): Promise<ChartPoint[]> {
+  const { rows } = await database.query<{ reading_timestamp: Date; kwh_amount: number }>({
+    name: 'reading-last-day',
+    text: `select r.reading_timestamp, r.kwh_amount::float8 as kwh_amount from meter_readings r
+            where r.meter_id = $1 and r.reading_timestamp > now() - interval '24 hours'
+            order by r.reading_timestamp`,
+    values: [meter_id],
+  });
+  return rows.map((row) => ({ ...row, reading_timestamp: row.reading_timestamp.toISOString() }));
+}
+
+export async function selectMeters(database: Session): Promise<MeterOverview[]> {
+  const { rows } = await database.query<OverviewRow>({
+    name: 'meter-overview',
+    text: `select d.meter_id, d.name, d.type, d.connected_instance is not null as online, d.last_seen_at,
+                  r.kwh_amount::float8 as kwh_amount, r.reading_timestamp
+             from devices d left join lateral (${latestReading}) r on true
+            order by d.meter_id limit 1000`,
+  });
+  return rows.map((row) => ({
+    ...row,
+    last_seen_at: row.last_seen_at?.toISOString() ?? null,
+    reading_timestamp: row.reading_timestamp?.toISOString() ?? null,
+  }));
+}
+
+interface ReadingRow extends Omit<StoredReading, 'reading_timestamp' | 'submitted_at'> {
+  readonly reading_timestamp: Date;
+  readonly submitted_at: Date;
+}
+
+interface OverviewRow extends Omit<MeterOverview, 'last_seen_at' | 'reading_timestamp'> {
+  readonly last_seen_at: Date | null;
+  readonly reading_timestamp: Date | null;
+}
+
+function forPeople(row: ReadingRow): StoredReading {
+  return {
+    ...row,
+    reading_timestamp: row.reading_timestamp.toISOString(),
+    submitted_at: row.submitted_at.toISOString(),
+  };
+}
+
+function isoOr(time: number | null, otherwise: string): string {
+  return time === null ? otherwise : new Date(time).toISOString();
+}
