@@ -55,7 +55,6 @@ export function settings(environment: Environment = parseEnvironment(process.env
       header: { title: 'Meterflow' },
       tours: false,
       projects: { enabled: false },
-      palette: { editable: !production },
       codeEditor: { lib: 'monaco' },
     },
     logging: { pino: { level: 'trace', metrics: false, audit: false, handler: () => hostLog } },
@@ -82,6 +81,8 @@ interface HostEntry {
 
 const hostLevels = { 10: 'fatal', 20: 'error', 30: 'warn', 40: 'info', 50: 'debug', 60: 'trace' } as const;
 const log = logger('node-red');
+/** True and wanted: projects are off, and our credentials file holds references only. */
+const expected = /^(?:Projects disabled|Encrypted credentials not found)/;
 
 /** Node-RED's own log through ours. Its welcome lines are nobody's business here. */
 function hostLog({ level, msg, type, name, id }: HostEntry): void {
@@ -89,5 +90,6 @@ function hostLog({ level, msg, type, name, id }: HostEntry): void {
   const text =
     msg instanceof Error ? msg.message : String((msg as { message?: unknown } | null)?.message ?? msg);
   const details = type === undefined ? {} : { node: `${type}:${name ?? id ?? ''}` };
-  log[spoken === 'info' && type === undefined ? 'debug' : spoken](details, text.trim());
+  const quiet = type === undefined && (spoken === 'info' || expected.test(text));
+  log[quiet ? 'debug' : spoken](details, text.trim());
 }

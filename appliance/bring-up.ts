@@ -1,0 +1,114 @@
+import { join } from 'node:path';
+import { createServer } from 'node:net';
+import { portError } from '../src/http/doors.js';
+import { ensureDemoUser } from '../src/http/callers-store.js';
+import type { Environment } from '../src/operation/environment.js';
+import { table } from '../src/operation/environment-table.js';
+import { listens } from '../src/operation/health.js';
+import type { Check } from '../src/operation/health.js';
+import { claimSoleBroker } from '../src/operation/sole-broker.js';
+import type { SoleBroker } from '../src/operation/sole-broker.js';
+import type { Closing } from './closing.js';
+import { prepareDatabase } from './database.js';
+import { exportToFlows } from './export.js';
+import { installFlows } from './flows.js';
+import { openFront } from './front.js';
+import { createGate } from './gate.js';
+import type { Runtime } from './node-red.js';
+import { startNodeRed } from './node-red.js';
+import type { Progress } from './progress.js';
+
+export interface Plan {
+  readonly root: string;
+  readonly environment: Environment;
+  readonly progress: Progress;
+  readonly closing: Closing;
+  readonly stopping: AbortSignal;
+}
+
+/** The order of a start. Each part that opens something says how it is closed. */
+export async function bringUp({ root, environment, progress, closing, stopping }: Plan): Promise<void> {
+  const embeddedBroker = environment.MQTT_BROKER_HOST === undefined;
+  const checks: Record<string, Check> = { start: () => 'starting' };
+  const front = await openFront(environment, checks, createGate(environment));
+  closing.add('HTTP', () => front.doors.close(1_000));
+  if (embeddedBroker) await refuseBusyMqttPort(environment);
+  tellUnused(environment, progress);
+  stopping.throwIfAborted();
+
+  const database = await prepareDatabase(environment, closing, progress);
+  checks['database'] = () => (database.state === 'up' ? undefined : (database.reason ?? 'down'));
+  stopping.throwIfAborted();
+  let sole: SoleBroker | undefined;
+  if (embeddedBroker) {
+    sole = await progress.step('broker', 'the right to run the embedded broker', () =>
+      claimSoleBroker(database.url, environment.INSTANCE_ID),
+    );
+    closing.add('broker claim', () => sole?.close() ?? Promise.resolve());
+  }
+  if (environment.METERFLOW_PROFILE === 'demo') await ensureDemoUser(database);
+  exportToFlows(environment, { databaseUrl: database.url });
+  stopping.throwIfAborted();
+
+  const installed = installFlows(root, join(environment.DATA_DIR, 'node-red'));
+  let runtime: Runtime | undefined;
+  runtime = await progress.step(
+    'node-red',
+    'nodes and flows',
+    () => startNodeRed(front.server, require(join(root, 'settings.js')) as Record<string, unknown>),
+    () => `${installed.tabs} tabs ${installed.outcome === 'kept' ? 'of yours' : 'installed'}`,
+  );
+  closing.add('Node-RED', () => runtime?.stop() ?? Promise.resolve());
+  for (const name of installed.newer)
+    progress.note(`the shipped tab ${name} is newer than yours: npm run flows:update`);
+  checks['flows'] = () => runtime?.problem;
+  checks['broker'] = async () => sole?.problem ?? (await brokerProblem(environment));
+  front.admit(runtime);
+  delete checks['start'];
+  if (runtime.problem !== undefined) progress.warn(runtime.problem);
+  else await progress.step('mqtt', 'the broker', () => untilBrokerListens(environment, progress, stopping));
+}
+
+/** Told before anything heavy has begun; the broker itself opens the port much later ([C-4]). */
+function refuseBusyMqttPort({ HOST: host, MQTT_BROKER_PORT: port }: Environment): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once('error', (error) => reject(portError(error, { port, variable: 'MQTT_BROKER_PORT' }, host)));
+    probe.listen(port, host, () => probe.close(() => resolve()));
+  });
+}
+
+function tellUnused(environment: Environment, progress: Progress): void {
+  const unused = [...table]
+    .filter(([name, { later }]) => later && environment.explicit.has(name))
+    .map(([name]) => name);
+  if (unused.length > 0) progress.warn(`accepted, but without effect in this version: ${unused.join(', ')}`);
+}
+
+async function brokerProblem(environment: Environment): Promise<string | undefined> {
+  const host = environment.MQTT_BROKER_HOST ?? reachable(environment.HOST);
+  const port = environment.MQTT_BROKER_PORT;
+  return (await listens(host, port)) ? undefined : `no MQTT broker answers on ${host}:${port}`;
+}
+
+const brokerMs = 10_000;
+
+/** A flow without the broker node is allowed, so this only warns. */
+async function untilBrokerListens(
+  environment: Environment,
+  progress: Progress,
+  stopping: AbortSignal,
+): Promise<void> {
+  const deadline = Date.now() + brokerMs;
+  let problem = await brokerProblem(environment);
+  while (problem !== undefined && Date.now() < deadline && !stopping.aborted) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    problem = await brokerProblem(environment);
+  }
+  if (problem !== undefined) progress.warn(problem);
+}
+
+function reachable(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1';
+  return host === '::' ? '::1' : host;
+}

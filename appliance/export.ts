@@ -1,0 +1,27 @@
+import type { Environment } from '../src/operation/environment.js';
+import { table } from '../src/operation/environment-table.js';
+
+/** What config nodes may read as `${NAME}` although it is secret: they connect with it. */
+const neededByNodes = new Set(['DATABASE_URL', 'MQTT_PASSWORD']);
+
+export interface Found {
+  readonly databaseUrl: string;
+  /** Login of the `backend` account at the embedded broker. */
+  readonly mqtt?: { readonly user: string; readonly password: string } | undefined;
+}
+
+/**
+ * Puts the effective settings into process.env, where Node-RED looks for `${NAME}`: defaults included, canonical names
+ * only. A variable without a value becomes empty; unset it would stay the literal text.
+ */
+export function exportToFlows(environment: Environment, found: Found): void {
+  for (const [name, { secret }] of table) {
+    if (!secret || neededByNodes.has(name)) process.env[name] = environment.texts.get(name) ?? '';
+  }
+  process.env['DATABASE_URL'] = found.databaseUrl;
+  process.env['DATA_DIR'] = environment.DATA_DIR;
+  if (found.mqtt !== undefined) {
+    process.env['MQTT_USERNAME'] = found.mqtt.user;
+    process.env['MQTT_PASSWORD'] = found.mqtt.password;
+  }
+}

@@ -1,0 +1,54 @@
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { flowText, mergeFlows, readFlowFiles, shippedHashes } from '../src/operation/flow-files.js';
+import type { FlowNode } from '../src/operation/flow-files.js';
+
+export interface Installed {
+  readonly outcome: 'installed' | 'kept';
+  readonly tabs: number;
+  /** Shipped tabs that have changed since the user's copy was taken. */
+  readonly newer: readonly string[];
+}
+
+/** Credentials of shipped config nodes: references only, so that no secret stands in a file ([S-3]). */
+const references: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  'meter-mqtt': { user: '${MQTT_USERNAME}', password: '${MQTT_PASSWORD}' },
+};
+
+/**
+ * Puts the shipped tabs into Node-RED's one flow file at the first start. After that the file is the user's: nothing
+ * is touched, only told.
+ */
+export function installFlows(root: string, userDir: string): Installed {
+  mkdirSync(userDir, { recursive: true, mode: 0o700 });
+  const files = readFlowFiles(join(root, 'flows'));
+  const hashes = shippedHashes(files);
+  const taken = join(userDir, 'shipped-flows.json');
+  const flows = join(userDir, 'flows.json');
+  if (existsSync(flows)) {
+    const before = existsSync(taken)
+      ? (JSON.parse(readFileSync(taken, 'utf8')) as Record<string, string>)
+      : {};
+    const newer = Object.keys(hashes).filter((name) => before[name] !== hashes[name]);
+    return { outcome: 'kept', tabs: tabsOf(JSON.parse(readFileSync(flows, 'utf8')) as FlowNode[]), newer };
+  }
+  const nodes = mergeFlows(files);
+  const credentials = nodes.flatMap((node) => {
+    const fields = references[node.type];
+    return fields === undefined ? [] : [[node.id, fields] as const];
+  });
+  write(join(userDir, 'flows_cred.json'), `${JSON.stringify(Object.fromEntries(credentials), null, 2)}\n`);
+  write(taken, `${JSON.stringify(hashes, null, 2)}\n`);
+  // Last: its presence says that the others are whole.
+  write(flows, flowText(nodes));
+  return { outcome: 'installed', tabs: tabsOf(nodes), newer: [] };
+}
+
+function tabsOf(nodes: readonly FlowNode[]): number {
+  return nodes.filter((node) => node.type === 'tab').length;
+}
+
+function write(path: string, text: string): void {
+  writeFileSync(`${path}.new`, text, { mode: 0o600 });
+  renameSync(`${path}.new`, path);
+}
