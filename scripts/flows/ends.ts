@@ -1,0 +1,21 @@
+/**
+ * Outputs that lead nowhere on purpose, as `tab/node` with the number of the port. Any other output without a wire is
+ * a mistake. Widgets of the dashboard are ends by themselves.
+ */
+export const ends: Readonly<Record<string, readonly number[]>> = {
+  // The registry has it; the dashboard asks the registry.
+  'Ingestion/Who is online': [0],
+  // Their readings come in again through the broker, like those of any meter.
+  'Virtual meters/Virtual meters': [0],
+  // This question cannot be refused.
+  'Dashboard/All meters': [1],
+};
+
+export function isEnd(
+  tab: string,
+  node: { readonly type: string; readonly name?: string },
+  port: number,
+): boolean {
+  const display = node.type.startsWith('ui-') && node.type !== 'ui-dropdown';
+  return display || (ends[`${tab}/${node.name ?? ''}`]?.includes(port) ?? false);
+}

@@ -1,0 +1,34 @@
+import {
+  flowText,
+  sharedName,
+  stringsOf,
+  type FlowFile,
+  type FlowNode,
+} from '../../src/operation/flow-files.js';
+
+/** What the Import dialog offers: every tab by itself, with the config nodes that it uses. File name → text. */
+export function exampleTexts(files: readonly FlowFile[]): Map<string, string> {
+  const shared = files.find((file) => file.name === sharedName)?.nodes ?? [];
+  return new Map(
+    files
+      .filter((file) => file.name !== sharedName)
+      .map((file) => [
+        `${file.name}.json`,
+        flowText(withOwnLinksOnly([...usedBy(file.nodes, shared), ...file.nodes])),
+      ]),
+  );
+}
+
+function usedBy(nodes: readonly FlowNode[], shared: readonly FlowNode[]): FlowNode[] {
+  const used = new Set(nodes.flatMap((node) => stringsOf({ ...node, id: null })));
+  return shared.filter((node) => used.has(node.id));
+}
+
+/** A link to a tab that is not in the example would dangle. */
+function withOwnLinksOnly(nodes: readonly FlowNode[]): FlowNode[] {
+  const own = new Set(nodes.map((node) => node.id));
+  return nodes.map((node) => {
+    const links = node['links'];
+    return Array.isArray(links) ? { ...node, links: links.filter((id: string) => own.has(id)) } : node;
+  });
+}
