@@ -17,6 +17,8 @@ const stopMs = 9_500;
 /** Starts everything and returns; the process then lives until a signal. A start that fails says why and exits with 1. */
 export async function start(root: string): Promise<void> {
   const from = performance.now();
+  // Without it express sends stack traces to callers.
+  process.env['NODE_ENV'] ??= 'production';
   const environment = readEnvironment(root);
   const pretty = openLog(environment);
   const progress = createProgress(pretty);

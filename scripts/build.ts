@@ -55,9 +55,18 @@ function copyAssets(): void {
   }
 }
 
+/** Two starts may build at once; the one that comes second puts its own build, made from the same sources, on top. */
 function swap(): void {
-  if (existsSync(dist)) renameSync(dist, old);
-  renameSync(fresh, dist);
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      if (existsSync(dist)) renameSync(dist, old);
+      renameSync(fresh, dist);
+      return;
+    } catch (error) {
+      if (attempt === 10) throw error;
+      rmSync(old, { recursive: true, force: true });
+    }
+  }
 }
 
 function complain(heading: string, problems: readonly string[]): void {
