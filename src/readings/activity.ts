@@ -98,8 +98,8 @@ export function createActivity(options: ActivityOptions = {}): Activity {
           Array.from({ length: smoothingSeconds }, (_, index) => pointOf(running - 1 - index)),
         ),
         totals: { ...totals },
-        latest: latest.map(readingForPeople).reverse(),
-        refused: refused.map(refusedForPeople).reverse(),
+        latest: latest.map(readingForPeople).toReversed(),
+        refused: refused.map(refusedForPeople).toReversed(),
         point: pointOf(running - 1),
         series,
       };

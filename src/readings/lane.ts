@@ -18,7 +18,7 @@ export interface LaneOptions<T> {
   /** Most items of one transaction. */
   readonly batchMax: number;
   /** Commits items of several callers; ends when they are committed, or failed, or nobody waits any more. */
-  commit(items: T[], options: Required<CommitOptions>): Promise<void>;
+  readonly commit: (items: T[], options: Required<CommitOptions>) => Promise<void>;
 }
 
 /**
@@ -72,7 +72,7 @@ export function createLane<T>({ batchMax, commit }: LaneOptions<T>): Lane<T> {
             call.settled = true;
             signal.removeEventListener('abort', onAbort);
             if (failure === undefined) resolve();
-            else reject(failure instanceof Error ? failure : new Error(String(failure)));
+            else reject(failure);
           },
         };
         signal.addEventListener('abort', onAbort);

@@ -95,14 +95,14 @@ export async function selectRange(
 }
 
 export async function selectLastDay(database: Session, meter_id: string): Promise<ChartPoint[]> {
-  const { rows } = await database.query<{ reading_timestamp: Date; kwh_amount: number }>({
+  const { rows } = await database.query<PointRow>({
     name: 'reading-last-day',
     text: `select r.reading_timestamp, r.kwh_amount::float8 as kwh_amount from meter_readings r
             where r.meter_id = $1 and r.reading_timestamp > now() - interval '24 hours'
             order by r.reading_timestamp`,
     values: [meter_id],
   });
-  return rows.map((row) => ({ ...row, reading_timestamp: row.reading_timestamp.toISOString() }));
+  return rows.map(pointForPeople);
 }
 
 export async function selectMeters(database: Session): Promise<MeterOverview[]> {
@@ -113,16 +113,17 @@ export async function selectMeters(database: Session): Promise<MeterOverview[]> 
              from devices d left join lateral (${latestReading}) r on true
             order by d.meter_id limit 1000`,
   });
-  return rows.map((row) => ({
-    ...row,
-    last_seen_at: row.last_seen_at?.toISOString() ?? null,
-    reading_timestamp: row.reading_timestamp?.toISOString() ?? null,
-  }));
+  return rows.map(overviewForPeople);
 }
 
 interface ReadingRow extends Omit<StoredReading, 'reading_timestamp' | 'submitted_at'> {
   readonly reading_timestamp: Date;
   readonly submitted_at: Date;
+}
+
+interface PointRow {
+  readonly reading_timestamp: Date;
+  readonly kwh_amount: number;
 }
 
 interface OverviewRow extends Omit<MeterOverview, 'last_seen_at' | 'reading_timestamp'> {
@@ -135,6 +136,18 @@ function forPeople(row: ReadingRow): StoredReading {
     ...row,
     reading_timestamp: row.reading_timestamp.toISOString(),
     submitted_at: row.submitted_at.toISOString(),
+  };
+}
+
+function pointForPeople({ reading_timestamp, kwh_amount }: PointRow): ChartPoint {
+  return { reading_timestamp: reading_timestamp.toISOString(), kwh_amount };
+}
+
+function overviewForPeople(row: OverviewRow): MeterOverview {
+  return {
+    ...row,
+    last_seen_at: row.last_seen_at?.toISOString() ?? null,
+    reading_timestamp: row.reading_timestamp?.toISOString() ?? null,
   };
 }
 
