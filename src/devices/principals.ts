@@ -1,28 +1,157 @@
-/** Who is on the other end of an MQTT connection. */
-export type Principal =
-  | {
-      readonly kind: 'device';
-      readonly user: string;
-      readonly device_id: string;
-      readonly meter_id: string;
-      readonly drn: string | null;
-      readonly user_id: string | null;
-      readonly mock: boolean;
-    }
-  | {
-      readonly kind: 'account';
-      readonly user: string;
-      readonly may_read: readonly string[];
-      readonly may_write: readonly string[];
-    };
+import { isDeepStrictEqual } from 'node:util';
+import { untilCommitted, type Database } from '../database/database.js';
+import type { Principal } from './access.js';
+import { createBatched } from './batched.js';
+import { secretMatches } from './credentials.js';
+import { selectLogins, selectNameOwners, type Login } from './principal-store.js';
 
-/** The registry as the broker asks it. */
+export type { DevicePrincipal, Principal } from './access.js';
+
+/** The registry as the broker asks it: cached, and told of every change. */
 export interface Directory {
-  /** `unavailable` when the registry is out of reach: CONNACK 3, the device tries again. */
+  /** `unavailable` when the registry is out of reach: CONNACK 3, the device tries again. Never rejects. */
   authenticate(mqttUser: string, password: string): Promise<Principal | 'refused' | 'unavailable'>;
-  /** True when a device other than `byPrincipal` has this id, meter_id, drn or mqtt_user ([M-12]). */
-  nameTaken(clientId: string, byPrincipal: Principal): Promise<boolean>;
-  /** Called with the user whose row changed, or null when any may have. */
+  /** True when a client id is the name of a device other than this user's ([M-12]). @throws DATABASE_UNAVAILABLE */
+  nameTaken(clientId: string, byUser: string): Promise<boolean>;
+  /** Called with the user whose row changed; null when any may have. */
   onChanged(listener: (mqttUser: string | null) => void): () => void;
   close(): Promise<void>;
+}
+
+export interface DirectoryOptions {
+  readonly entriesMax?: number;
+  readonly deadlineMs?: number;
+}
+
+/** Unknown users are remembered for this long, so that a misconfigured device costs no query per attempt. */
+const unknownMs = 10_000;
+const batch = { delayMs: 2, max: 1_000 };
+
+interface Entry {
+  /** Undefined: no such user. */
+  readonly login: Login | undefined;
+  readonly until: number;
+}
+
+export function createDirectory(
+  database: Database,
+  { entriesMax = 50_000, deadlineMs = 5_000 }: DirectoryOptions = {},
+): Directory {
+  /** Least recently used first. */
+  const entries = new Map<string, Entry>();
+  const loading = new Map<string, Promise<Login | undefined>>();
+  /** What was cached when notifications may have been missed. */
+  const suspects = new Map<string, Login | undefined>();
+  const closing = new AbortController();
+  let revalidating: Promise<void> | undefined;
+  const listeners = new Set<(mqttUser: string | null) => void>();
+  const loadLogin = createBatched((users) => selectLogins(database, users, deadlineMs), batch);
+  const loadOwner = createBatched((names) => selectNameOwners(database, names, deadlineMs), batch);
+
+  async function find(user: string): Promise<Login | undefined> {
+    const entry = entries.get(user);
+    // While the database is away changes are not heard of: a cached login proves nothing then.
+    if (entry !== undefined && entry.until > Date.now() && database.state === 'up') {
+      remember(user, entry);
+      return entry.login;
+    }
+    await listening; // before the first row is read, or its change would be missed
+    const loaded = loading.get(user) ?? loadLogin(user);
+    loading.set(user, loaded);
+    try {
+      const login = await loaded;
+      // A change that came meanwhile has taken the promise away: what was read may be the old row.
+      if (loading.get(user) === loaded)
+        remember(user, { login, until: login === undefined ? Date.now() + unknownMs : Infinity });
+      return login;
+    } finally {
+      if (loading.get(user) === loaded) loading.delete(user);
+    }
+  }
+
+  function remember(user: string, entry: Entry): void {
+    entries.delete(user);
+    entries.set(user, entry);
+    const [oldest] = entries.keys();
+    if (entries.size > entriesMax && oldest !== undefined) entries.delete(oldest);
+  }
+
+  function forget(user: string): void {
+    entries.delete(user);
+    loading.delete(user);
+    for (const listener of listeners) listener(user);
+  }
+
+  /** After a lost connection. Only users that did change are reported: the others stay connected. */
+  function reset(): void {
+    for (const [user, { login }] of entries) if (!suspects.has(user)) suspects.set(user, login);
+    entries.clear();
+    loading.clear();
+    revalidating ??= revalidate()
+      .catch(() => {}) // aborted by close
+      .finally(() => (revalidating = undefined));
+  }
+
+  async function revalidate(): Promise<void> {
+    while (suspects.size > 0 && !closing.signal.aborted) {
+      const some = [...suspects].slice(0, batch.max);
+      const users = some.map(([user]) => user);
+      const load = () => selectLogins(database, users, deadlineMs);
+      const found = await untilCommitted(database, load, { signal: closing.signal });
+      for (const [user, login] of some) {
+        suspects.delete(user);
+        if (!isDeepStrictEqual(found.get(user), login)) forget(user);
+      }
+    }
+  }
+
+  // It never rejects: while the database is away, the next connection listens.
+  const listening = database.listen('registry_changed', { handler: forget, reset });
+
+  return {
+    async authenticate(mqttUser, password) {
+      if (!isName(mqttUser)) return 'refused';
+      try {
+        const login = await within(deadlineMs, find(mqttUser));
+        if (login === undefined || login.revoked || !secretMatches(password, login.password_hash))
+          return 'refused';
+        return login.principal;
+      } catch {
+        return 'unavailable';
+      }
+    },
+    async nameTaken(clientId, byUser) {
+      if (clientId === byUser || !isName(clientId)) return false;
+      const owner = await loadOwner(clientId);
+      return owner !== undefined && owner !== byUser;
+    },
+    onChanged(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    async close() {
+      closing.abort();
+      await (
+        await listening
+      )();
+      await revalidating;
+    },
+  };
+}
+
+/** Everything that the registry can name; the rest is not asked for. */
+function isName(text: string): boolean {
+  return /^[A-Za-z0-9_-]{1,50}$/.test(text);
+}
+
+async function within<T>(deadlineMs: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const deadline = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${deadlineMs} ms`)), deadlineMs);
+  });
+  try {
+    return await Promise.race([work, deadline]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

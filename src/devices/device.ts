@@ -1,0 +1,74 @@
+/** A device of the registry as everybody may see it. Times are RFC 3339 in UTC. */
+export interface Device {
+  readonly id: string;
+  readonly type: string;
+  readonly mqtt_user: string;
+  readonly created_at: string;
+  readonly meter_id: string;
+  readonly drn: string | null;
+  readonly name: string | null;
+  readonly location: string | null;
+  readonly status: string;
+  readonly user_id: string | null;
+  /** kW and V. */
+  readonly base_power: number | null;
+  readonly base_voltage: number | null;
+  readonly mock: boolean;
+  readonly online: boolean;
+  readonly last_seen_at: string | null;
+  readonly revoked_at: string | null;
+  readonly updated_at: string;
+}
+
+/** What POST /devices takes ([H-1]). */
+export interface NewDevice {
+  readonly type: string;
+  readonly name?: string | null;
+  readonly location?: string | null;
+  readonly meter_id?: string | null;
+  readonly drn?: string | null;
+  readonly user_id?: string | null;
+  readonly base_power?: number | null;
+  readonly base_voltage?: number | null;
+}
+
+/** What PATCH /devices/{id} takes: null clears a field, an absent one stays. */
+export interface DevicePatch {
+  readonly type?: string;
+  readonly name?: string | null;
+  readonly location?: string | null;
+  readonly status?: string;
+  readonly drn?: string | null;
+  readonly user_id?: string | null;
+  readonly base_power?: number | null;
+  readonly base_voltage?: number | null;
+}
+
+/** Column names, because ORDER BY takes no parameter. */
+export const deviceSorts = [
+  'created_at',
+  'updated_at',
+  'last_seen_at',
+  'meter_id',
+  'id',
+  'type',
+  'name',
+  'location',
+  'status',
+  'drn',
+] as const;
+export type DeviceSort = (typeof deviceSorts)[number];
+
+/** Equal to; absent: any. */
+export interface DeviceFilter {
+  readonly id: string | null;
+  readonly meter_id: string | null;
+  readonly drn: string | null;
+  readonly type: string | null;
+  readonly name: string | null;
+  readonly location: string | null;
+  readonly status: string | null;
+  readonly user_id: string | null;
+  readonly mock: boolean | null;
+  readonly online: boolean | null;
+}

@@ -1,0 +1,161 @@
+import { randomUUID } from 'node:crypto';
+import type { Database, Session } from '../database/database.js';
+import { DomainError } from '../errors.js';
+import { pageRequest, type ListQuery, type Page } from '../readings/page.js';
+import { audit, type Caller } from './audit.js';
+import { generateSecret, hashSecret } from './credentials.js';
+import { deviceSorts, type Device } from './device.js';
+import { asDeviceFilter, asDevicePatch, asNewDevice, invalid } from './device-schema.js';
+import * as store from './registry-store.js';
+
+export type { Caller } from './audit.js';
+export type { Device, DevicePatch, NewDevice } from './device.js';
+
+/** `{id}` of a device may be its id or its meter_id. Unknown ones: DomainError DEVICE_UNKNOWN. */
+export interface Registry {
+  /**
+   * [H-1]: the password is shown this once. @throws DomainError SCHEMA_INVALID, DRN_CHECK_DIGIT, METER_ID_TAKEN, DRN_TAKEN
+   */
+  create(input: unknown, caller: Caller): Promise<{ device: Device; mqtt_password: string }>;
+  /** page, limit, sort, order, and filters by field. */
+  list(query: ListQuery): Promise<Page<Device>>;
+  get(id: string): Promise<Device>;
+  /** meter_id stays for ever: readings and topics name it. @throws as `create` */
+  update(id: string, patch: unknown, caller: Caller): Promise<Device>;
+  /** Keeps the history. @returns what it was */
+  remove(id: string, caller: Caller): Promise<Device>;
+  resetPassword(
+    id: string,
+    caller: Caller,
+  ): Promise<{ device: Device; mqtt_user: string; mqtt_password: string }>;
+}
+
+export function createRegistry(database: Database): Registry {
+  return {
+    async create(input, caller) {
+      const wanted = asNewDevice(input);
+      const id = randomUUID();
+      const meterId = wanted.meter_id ?? id;
+      const password = generateSecret();
+      const row: store.DeviceRow = {
+        id,
+        meter_id: meterId,
+        drn: wanted.drn ?? null,
+        type: wanted.type,
+        name: wanted.name ?? null,
+        location: wanted.location ?? null,
+        user_id: wanted.user_id ?? caller.user_id ?? null,
+        base_power: wanted.base_power ?? null,
+        base_voltage: wanted.base_voltage ?? null,
+        mqtt_user: meterId,
+        password_hash: hashSecret(password),
+      };
+      return changing(database, async (tx) => {
+        await claimNames(tx, { id, meter_id: meterId, drn: row.drn });
+        const device = await store.createDevice(tx, row, caller.name);
+        await audit(tx, caller, {
+          action: 'device.created',
+          subject: id,
+          details: { meter_id: meterId, type: device.type },
+        });
+        return { device, mqtt_password: password };
+      });
+    },
+    async list(query) {
+      const { page, limit, offset, sort, order } = pageRequest(query, deviceSorts);
+      const filter = asDeviceFilter(query);
+      const [data, total] = await Promise.all([
+        store.listDevices(database, { limit, offset, sort, order, filter }),
+        store.countDevices(database, filter),
+      ]);
+      return { data, page, limit, total };
+    },
+    async get(id) {
+      return known(id, isName(id) ? await store.getDevice(database, id) : undefined);
+    },
+    async update(id, patch, caller) {
+      const wanted = asDevicePatch(patch);
+      return changing(database, async (tx) => {
+        const found = known(id, isName(id) ? await store.getDevice(tx, id) : undefined);
+        refuseOtherMeterId(patch, found);
+        if (typeof wanted.drn === 'string') await claimNames(tx, { id: found.id, drn: wanted.drn });
+        const device = known(id, await store.updateDevice(tx, found.id, wanted));
+        await audit(tx, caller, { action: 'device.updated', subject: found.id, details: { ...wanted } });
+        return device;
+      });
+    },
+    remove: (id, caller) =>
+      changing(database, async (tx) => {
+        const device = known(id, isName(id) ? await store.deleteDevice(tx, id) : undefined);
+        await audit(tx, caller, {
+          action: 'device.deleted',
+          subject: device.id,
+          details: { meter_id: device.meter_id },
+        });
+        return device;
+      }),
+    async resetPassword(id, caller) {
+      const password = generateSecret();
+      return changing(database, async (tx) => {
+        const hash = hashSecret(password);
+        const device = known(id, isName(id) ? await store.setPasswordHash(tx, id, hash) : undefined);
+        await audit(tx, caller, { action: 'device.password_reset', subject: device.id });
+        return { device, mqtt_user: device.mqtt_user, mqtt_password: password };
+      });
+    },
+  };
+}
+
+/** No name of a device is any name of another or of a service account: topics and client ids are told apart by it. */
+async function claimNames(
+  tx: Session,
+  names: { id: string; meter_id?: string; drn: string | null },
+): Promise<void> {
+  const wanted = [names.meter_id, names.drn].filter((name): name is string => typeof name === 'string');
+  await store.lockNames(tx, wanted);
+  const taken = await store.findTakenNames(tx, wanted, names.id);
+  if (names.meter_id !== undefined && taken.includes(names.meter_id)) throw meterIdTaken();
+  if (names.drn !== null && taken.includes(names.drn)) throw drnTaken();
+}
+
+/** Named constraints become outcomes. */
+async function changing<T>(database: Database, work: (tx: Session) => Promise<T>): Promise<T> {
+  try {
+    return await database.transaction(work);
+  } catch (error) {
+    const constraint = error instanceof Error && 'constraint' in error ? error.constraint : undefined;
+    if (constraint === 'devices_meter_id_key' || constraint === 'devices_mqtt_user_key')
+      throw meterIdTaken(error);
+    if (constraint === 'devices_drn_key') throw drnTaken(error);
+    if (constraint === 'devices_user_id_fkey')
+      throw invalid([{ path: '/user_id', message: 'names no user' }]);
+    throw error;
+  }
+}
+
+function meterIdTaken(cause?: unknown): DomainError {
+  return new DomainError('METER_ID_TAKEN', 'This meter_id names another device or a service account.', {
+    cause,
+  });
+}
+
+function drnTaken(cause?: unknown): DomainError {
+  return new DomainError('DRN_TAKEN', 'This drn names another device.', { cause });
+}
+
+function refuseOtherMeterId(patch: unknown, found: Device): void {
+  const wanted =
+    typeof patch === 'object' && patch !== null && 'meter_id' in patch ? patch.meter_id : undefined;
+  if (wanted === undefined || wanted === found.meter_id) return;
+  throw invalid([{ path: '/meter_id', message: 'cannot be changed' }]);
+}
+
+function isName(id: string): boolean {
+  return /^[A-Za-z0-9_-]{1,50}$/.test(id);
+}
+
+function known(id: string, device: Device | undefined): Device {
+  if (device !== undefined) return device;
+  const shown = isName(id) ? id : 'with this name';
+  throw new DomainError('DEVICE_UNKNOWN', `No device ${shown} is registered.`);
+}

@@ -1,0 +1,181 @@
+import assert from 'node:assert/strict';
+import { createRegistry, type Registry } from '../../src/devices/registry.js';
+import { ensureAccount } from '../../src/devices/accounts.js';
+import { hashSecret } from '../../src/devices/credentials.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+
+const caller = { name: 'demo', address: '127.0.0.1' };
+
+describe('registry', () => {
+  let test: TestDatabase;
+  let registry: Registry;
+  before(async () => {
+    test = await createTestDatabase();
+    registry = createRegistry(test.database);
+    await test.database.query({ text: `insert into users (email, role) values ('demo', 'admin')` });
+  });
+  after(() => test.drop());
+
+  it('answers POST /devices with five texts and keeps the password as a hash only [H-1]', async () => {
+    const { device, mqtt_password } = await registry.create({ type: 'sensor' }, caller);
+    for (const text of [device.id, device.type, device.mqtt_user, mqtt_password, device.created_at])
+      assert.equal(typeof text, 'string');
+    assert.equal(device.meter_id, device.id);
+    assert.equal(device.mqtt_user, device.meter_id);
+    const { rows } = await test.database.query<{ password_hash: Buffer }>({
+      text: 'select password_hash from devices where id = $1',
+      values: [device.id],
+    });
+    assert.deepEqual(rows[0]?.password_hash, hashSecret(mqtt_password));
+  });
+
+  it('gives a device without user_id to the caller', async () => {
+    const { device } = await registry.create({ type: 'meter', meter_id: 'OWNED' }, caller);
+    const { rows } = await test.database.query<{ email: string }>({
+      text: 'select email from users where id = $1',
+      values: [device.user_id],
+    });
+    assert.equal(rows[0]?.email, 'demo');
+  });
+
+  it('takes a drn with a right check digit and answers everything that was given', async () => {
+    const input = {
+      type: 'meter',
+      meter_id: 'M1',
+      drn: '09000030529',
+      name: 'Shop',
+      base_power: 1.5,
+      base_voltage: 240,
+    };
+    const { device } = await registry.create({ ...input, unknown: 'ignored' }, caller);
+    assert.deepEqual({ ...device, ...input }, device);
+    assert.deepEqual(await registry.get('M1'), device);
+    assert.deepEqual(await registry.get(device.id), device);
+  });
+
+  for (const [title, input, code, path] of [
+    ['no type', {}, 'SCHEMA_INVALID', '/type'],
+    ['a type with capitals', { type: 'Meter' }, 'SCHEMA_INVALID', '/type'],
+    ['a meter_id with a wildcard', { type: 'meter', meter_id: 'a+b' }, 'SCHEMA_INVALID', '/meter_id'],
+    ['a NUL in the name', { type: 'meter', name: 'a\u0000b' }, 'SCHEMA_INVALID', '/name'],
+    ['no object', 'meter', 'SCHEMA_INVALID', ''],
+    ['an array', [], 'SCHEMA_INVALID', ''],
+    ['a drn of 12 digits', { type: 'meter', drn: '090000305290' }, 'SCHEMA_INVALID', '/drn'],
+    ['a wrong check digit', { type: 'meter', drn: '09000030528' }, 'DRN_CHECK_DIGIT', '/drn'],
+    [
+      'a power that JSON.parse made infinite',
+      { type: 'meter', base_power: Infinity },
+      'SCHEMA_INVALID',
+      '/base_power',
+    ],
+    [
+      'an owner that is none',
+      { type: 'meter', user_id: '00000000-0000-0000-0000-000000000000' },
+      'SCHEMA_INVALID',
+      '/user_id',
+    ],
+  ] as const) {
+    it(`refuses ${title}, naming the field`, async () => {
+      await assert.rejects(
+        registry.create(input, caller),
+        (error: { code: string; details: { path: string }[] }) => {
+          assert.equal(error.code, code);
+          assert.ok(error.details.some((detail) => detail.path === path));
+          return true;
+        },
+      );
+    });
+  }
+
+  it('refuses a meter_id or drn that names another device or a service account in any way', async () => {
+    const { device } = await registry.create({ type: 'meter', meter_id: 'M2', drn: '1234567890003' }, caller);
+    await ensureAccount(test.database, { name: 'someone', may_read: [], may_write: [] }, 'secret', caller);
+    for (const meter_id of ['M2', '1234567890003', device.id, 'someone'])
+      await assert.rejects(registry.create({ type: 'meter', meter_id }, caller), { code: 'METER_ID_TAKEN' });
+    await assert.rejects(registry.create({ type: 'meter', drn: '1234567890003' }, caller), {
+      code: 'DRN_TAKEN',
+    });
+    await registry.create({ type: 'meter', meter_id: '79927398713' }, caller);
+    await assert.rejects(registry.create({ type: 'meter', drn: '79927398713' }, caller), {
+      code: 'DRN_TAKEN',
+    });
+    const account = { name: 'M2', may_read: [], may_write: [] };
+    await assert.rejects(ensureAccount(test.database, account, 'x', caller), { code: 'METER_ID_TAKEN' });
+  });
+
+  it('gives one of two simultaneous requests for a name the device and the other the refusal', async () => {
+    const wanted = Array.from({ length: 5 }, () =>
+      registry.create({ type: 'meter', meter_id: 'RACE' }, caller),
+    );
+    const outcomes = await Promise.allSettled(wanted);
+    assert.equal(outcomes.filter(({ status }) => status === 'fulfilled').length, 1);
+    for (const outcome of outcomes)
+      if (outcome.status === 'rejected') assert.equal(outcome.reason.code, 'METER_ID_TAKEN');
+  });
+
+  it('changes what a patch names, clears what it nulls, and keeps the meter_id for ever', async () => {
+    await registry.create({ type: 'meter', meter_id: 'M3', name: 'old', location: 'here' }, caller);
+    const device = await registry.update('M3', { name: null, base_voltage: 480, meter_id: 'M3' }, caller);
+    assert.equal(device.name, null);
+    assert.equal(device.location, 'here');
+    assert.equal(device.base_voltage, 480);
+    await assert.rejects(registry.update('M3', { meter_id: 'M4' }, caller), { code: 'SCHEMA_INVALID' });
+  });
+
+  it('makes a new password that replaces the old one', async () => {
+    const { mqtt_password } = await registry.create({ type: 'meter', meter_id: 'M5' }, caller);
+    const fresh = await registry.resetPassword('M5', caller);
+    assert.notEqual(fresh.mqtt_password, mqtt_password);
+    assert.equal(fresh.mqtt_user, 'M5');
+  });
+
+  it('answers DEVICE_UNKNOWN for names that nobody has or could have', async () => {
+    for (const id of ['nobody', '', 'a/b', 'x\u0000', 'x'.repeat(1000)]) {
+      await assert.rejects(registry.get(id), { code: 'DEVICE_UNKNOWN' });
+      await assert.rejects(registry.update(id, {}, caller), { code: 'DEVICE_UNKNOWN' });
+      await assert.rejects(registry.remove(id, caller), { code: 'DEVICE_UNKNOWN' });
+      await assert.rejects(registry.resetPassword(id, caller), { code: 'DEVICE_UNKNOWN' });
+    }
+  });
+
+  it('lists by page, order and filter with the total', async () => {
+    for (let n = 1; n <= 5; n++)
+      await registry.create({ type: 'lamp', meter_id: `L${n}`, location: 'hall' }, caller);
+    const list = await registry.list({
+      type: 'lamp',
+      sort: 'meter_id',
+      order: 'desc',
+      limit: '2',
+      page: '2',
+    });
+    assert.deepEqual(
+      list.data.map(({ meter_id }) => meter_id),
+      ['L3', 'L2'],
+    );
+    assert.deepEqual([list.page, list.limit, list.total], [2, 2, 5]);
+    assert.equal((await registry.list({ type: 'lamp', online: 'true' })).total, 0);
+    await assert.rejects(registry.list({ sort: 'password_hash' }), { code: 'SCHEMA_INVALID' });
+    await assert.rejects(registry.list({ online: 'maybe' }), { code: 'SCHEMA_INVALID' });
+  });
+
+  it('writes down who did what, without a secret [S-3]', async () => {
+    const { device } = await registry.create({ type: 'meter', meter_id: 'M6' }, caller);
+    await registry.update('M6', { name: 'new' }, caller);
+    await registry.resetPassword('M6', caller);
+    assert.equal((await registry.remove('M6', caller)).name, 'new');
+    const { rows } = await test.database.query<{
+      actor: string;
+      action: string;
+      address: string;
+      details: object;
+    }>({
+      text: 'select actor, action, address, details from audit_log where subject = $1 order by id',
+      values: [device.id],
+    });
+    assert.deepEqual(
+      rows.map(({ action }) => action),
+      ['device.created', 'device.updated', 'device.password_reset', 'device.deleted'],
+    );
+    assert.ok(rows.every(({ actor, address }) => actor === 'demo' && address === '127.0.0.1'));
+  });
+});
