@@ -1,0 +1,28 @@
+import type { Login } from '../load/mqtt-wire.js';
+
+/** Somebody who takes readings over MQTT and stores them in `meter_readings`. */
+export interface Contestant {
+  readonly name: string;
+  /** One line for the report: what it consists of. */
+  readonly about: string;
+  /** Starts everything but the database, whose address is given, and resolves when it takes readings. */
+  start(place: Place): Promise<Running>;
+}
+
+export interface Place {
+  readonly databaseUrl: string;
+  /** An empty folder of its own. */
+  readonly folder: string;
+  readonly meterIds: readonly string[];
+  readonly log: (line: string) => void;
+}
+
+export interface Running {
+  readonly mqttPort: number;
+  /** Roots of its process trees, the database aside. */
+  readonly pids: readonly number[];
+  readonly logins: readonly (Login & { readonly meterId: string })[];
+  /** True when a PUBACK promises nothing yet, so that the database has to be watched until it stands still. */
+  readonly storesLater: boolean;
+  stop(): Promise<void>;
+}

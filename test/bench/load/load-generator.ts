@@ -1,0 +1,149 @@
+/**
+ * The load generator: a process of its own with one real MQTT connection per meter. It is forked by load.ts, does one
+ * step at a time and answers with what was acknowledged.
+ */
+import { emptyLatencies } from './latency-histogram.js';
+import type { Login } from './mqtt-wire.js';
+import { Publisher } from './publisher.js';
+import type { ReadingPlan } from './reading-plan.js';
+
+export interface ConnectOrder {
+  readonly order: 'connect';
+  readonly host: string;
+  readonly port: number;
+  readonly plan: ReadingPlan;
+  /** The first reading's number. */
+  readonly first: number;
+  readonly meters: readonly (Login & { readonly meterId: string })[];
+}
+
+/** `paced`: `rate` readings per second, come what may. `max`: each connection keeps `window` readings under way. */
+export type StepOrder = { readonly order: 'step'; readonly seconds: number } & (
+  { readonly mode: 'paced'; readonly rate: number } | { readonly mode: 'max'; readonly window: number }
+);
+
+export interface StepResult {
+  readonly sent: number;
+  readonly acknowledged: number;
+  /** From the first PUBLISH to the last PUBACK. */
+  readonly seconds: number;
+  /** Readings that the pace asked for and that were not sent, as too many of their connection were under way. */
+  readonly withheld: number;
+  readonly latencies: readonly number[];
+  readonly connectionsLost: readonly string[];
+  /** By meter, in the order of the connect order. */
+  readonly meters: readonly {
+    readonly first: number;
+    readonly count: number;
+    readonly missing: readonly number[];
+  }[];
+}
+
+const connectsAtOnce = 100;
+/** After the last PUBLISH, acknowledgements are awaited as long as some still come. */
+const quietMs = 5_000;
+const tickMs = 2;
+
+let publishers: Publisher[] = [];
+const latencies = emptyLatencies();
+
+process.on('message', (order: ConnectOrder | StepOrder | { order: 'end' }) => {
+  void obey(order).then(
+    (answer) => process.send?.({ answer }),
+    (error: unknown) => process.send?.({ error: error instanceof Error ? error.message : String(error) }),
+  );
+});
+setInterval(() => publishers.forEach((publisher) => publisher.ping()), 20_000).unref();
+
+async function obey(order: ConnectOrder | StepOrder | { order: 'end' }): Promise<StepResult | number> {
+  if (order.order === 'connect') return connectAll(order);
+  if (order.order === 'step') return step(order);
+  for (const publisher of publishers) publisher.end();
+  setTimeout(() => process.exit(0), 200);
+  return 0;
+}
+
+async function connectAll({ host, port, plan, first, meters }: ConnectOrder): Promise<number> {
+  publishers = meters.map(({ meterId }) => new Publisher(meterId, plan, first, latencies));
+  for (let from = 0; from < meters.length; from += connectsAtOnce) {
+    const some = meters.slice(from, from + connectsAtOnce);
+    await Promise.all(some.map((login, i) => publishers[from + i]?.connect(host, port, login)));
+  }
+  return publishers.length;
+}
+
+async function step(order: StepOrder): Promise<StepResult> {
+  latencies.fill(0);
+  for (const publisher of publishers) publisher.begin();
+  const started = performance.now();
+  const withheld = await (order.mode === 'paced' ? paced(order, started) : max(order, started));
+  const finished = await acknowledgementsCame();
+  const meters = publishers.map((publisher) => publisher.summary());
+  return {
+    sent: meters.reduce((sum, meter) => sum + meter.count, 0),
+    acknowledged: acknowledged(),
+    seconds: (finished - started) / 1_000,
+    withheld,
+    latencies: [...latencies],
+    connectionsLost: publishers.flatMap(({ lost }) => lost ?? []),
+    meters,
+  };
+}
+
+/** A reading is due at its time of the pace, not when there was time to write it: waiting is part of its latency. */
+async function paced({ rate, seconds }: { rate: number; seconds: number }, started: number): Promise<number> {
+  let due = 0;
+  let withheld = 0;
+  const total = Math.floor(rate * seconds);
+  await new Promise<void>((resolve) => {
+    const timer = setInterval(() => {
+      const until = Math.min(total, Math.floor(((performance.now() - started) / 1_000) * rate));
+      for (; due < until; due += 1) {
+        const sent = publishers[due % publishers.length]?.send(1, started + (due / rate) * 1_000) ?? 0;
+        if (sent === 0) withheld += 1;
+      }
+      if (due < total) return;
+      clearInterval(timer);
+      resolve();
+    }, tickMs);
+  });
+  return withheld;
+}
+
+async function max(
+  { window, seconds }: { window: number; seconds: number },
+  started: number,
+): Promise<number> {
+  const until = started + seconds * 1_000;
+  for (const publisher of publishers) {
+    // Refilled by halves, so that one write carries several readings, as a busy meter's would.
+    publisher.onAcknowledged = () => {
+      const now = performance.now();
+      if (now < until && publisher.inflight <= window / 2) publisher.send(window - publisher.inflight, now);
+    };
+    publisher.send(window, performance.now());
+  }
+  await new Promise((resolve) => setTimeout(resolve, until - performance.now()));
+  for (const publisher of publishers) publisher.onAcknowledged = undefined;
+  return 0;
+}
+
+/** The instant of the last acknowledgement. */
+async function acknowledgementsCame(): Promise<number> {
+  const sent = publishers.reduce((sum, publisher) => sum + publisher.sentCount, 0);
+  let count = -1;
+  let changed = performance.now();
+  for (;;) {
+    const now = performance.now();
+    if (acknowledged() !== count) {
+      count = acknowledged();
+      changed = now;
+    }
+    if (count === sent || now - changed > quietMs) return changed;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+function acknowledged(): number {
+  return publishers.reduce((sum, publisher) => sum + publisher.acknowledgedCount, 0);
+}

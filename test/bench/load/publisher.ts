@@ -1,0 +1,133 @@
+import { connect, type Socket } from 'node:net';
+import { addLatency } from './latency-histogram.js';
+import {
+  AnswerReader,
+  connectPacket,
+  disconnect,
+  pingreq,
+  publishTemplate,
+  readingOf,
+  writePublish,
+  type Login,
+  type PublishTemplate,
+} from './mqtt-wire.js';
+import type { ReadingPlan } from './reading-plan.js';
+
+/** Readings of one connection under way at most: with 64 kB of packets no socket buffer is the limit. */
+export const inflightMax = 1_024;
+
+/** One meter's connection: sends readings in order, remembers which were acknowledged and how long that took. */
+export class Publisher {
+  /** The next reading's number. */
+  next: number;
+  inflight = 0;
+  acknowledgedCount = 0;
+  lost: string | undefined;
+  onAcknowledged: (() => void) | undefined;
+  readonly #plan: ReadingPlan;
+  readonly #template: PublishTemplate;
+  readonly #reader = new AnswerReader();
+  readonly #latencies: Float64Array;
+  /** When reading k was due, at k % inflightMax. */
+  readonly #dueAt = new Float64Array(inflightMax);
+  #first: number;
+  #acknowledged = new Uint8Array(4_096);
+  #socket: Socket | undefined;
+
+  constructor(meterId: string, plan: ReadingPlan, first: number, latencies: Float64Array) {
+    this.#plan = plan;
+    this.#template = publishTemplate(meterId);
+    this.#latencies = latencies;
+    this.#first = first;
+    this.next = first;
+  }
+
+  /** Resolves at CONNACK 0. */
+  connect(host: string, port: number, login: Login): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const socket = connect({ host, port, noDelay: true });
+      this.#socket = socket;
+      const fail = (reason: string): void => {
+        this.lost ??= reason;
+        reject(new Error(`${login.clientId}: ${reason}`));
+      };
+      socket.on('connect', () => socket.write(connectPacket(login)));
+      socket.on('data', (chunk: Buffer) =>
+        this.#reader.read(
+          chunk,
+          (id) => this.#acknowledge(id),
+          (code) => (code === 0 ? resolve() : fail(`CONNACK ${code}`)),
+        ),
+      );
+      socket.on('error', (error) => fail(error.message));
+      socket.on('close', () => fail('closed by the broker'));
+    });
+  }
+
+  /** Forgets what was counted; what is not acknowledged yet would be counted to the new step, so there must be none. */
+  begin(): void {
+    this.#first = this.next;
+    this.acknowledgedCount = 0;
+    this.inflight = 0;
+    this.#acknowledged.fill(0);
+  }
+
+  /** Sends `count` readings in one write; the latency of each counts from `due` (performance.now()). */
+  send(count: number, due: number): number {
+    if (this.lost !== undefined || this.#socket === undefined) return 0;
+    const sending = Math.min(count, inflightMax - this.inflight, this.#plan.readingsMax - this.next);
+    if (sending <= 0) return 0;
+    const bytes = Buffer.allocUnsafe(sending * this.#template.bytes.length);
+    let offset = 0;
+    for (let i = 0; i < sending; i += 1) {
+      offset = writePublish(bytes, offset, this.#template, this.#plan, this.next);
+      this.#dueAt[this.next % inflightMax] = due;
+      this.next += 1;
+    }
+    this.inflight += sending;
+    this.#socket.write(bytes);
+    return sending;
+  }
+
+  get sentCount(): number {
+    return this.next - this.#first;
+  }
+
+  ping(): void {
+    if (this.lost === undefined) this.#socket?.write(pingreq);
+  }
+
+  end(): void {
+    this.lost ??= 'ended';
+    this.#socket?.end(disconnect);
+  }
+
+  /** Readings first … first + count − 1 were sent; `missing` of them were not acknowledged. */
+  summary(): { first: number; count: number; missing: number[] } {
+    const count = this.sentCount;
+    const missing: number[] = [];
+    if (this.acknowledgedCount < count) {
+      for (let i = 0; i < count; i += 1) if (this.#acknowledged[i] !== 1) missing.push(this.#first + i);
+    }
+    return { first: this.#first, count, missing };
+  }
+
+  #acknowledge(packetId: number): void {
+    const k = readingOf(packetId, this.next);
+    const index = k - this.#first;
+    if (index < 0 || index >= this.next - this.#first) return;
+    if (index >= this.#acknowledged.length) this.#grow(index);
+    if (this.#acknowledged[index] === 1) return;
+    this.#acknowledged[index] = 1;
+    this.acknowledgedCount += 1;
+    this.inflight -= 1;
+    addLatency(this.#latencies, performance.now() - (this.#dueAt[k % inflightMax] ?? 0));
+    this.onAcknowledged?.();
+  }
+
+  #grow(index: number): void {
+    const larger = new Uint8Array(Math.max(index + 1, this.#acknowledged.length * 2));
+    larger.set(this.#acknowledged);
+    this.#acknowledged = larger;
+  }
+}

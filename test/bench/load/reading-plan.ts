@@ -1,0 +1,34 @@
+/**
+ * Which readings the load consists of. Reading `k` of a meter was taken `k` seconds after the plan's base, so the rule of
+ * spacing (READING_MIN_SPACING_SECONDS=1) looks at every one of them and lets it pass. A number is used once per run.
+ */
+export interface ReadingPlan {
+  /** Unix ms, a whole second. */
+  readonly base: number;
+  /** How many readings a meter has before they would lie in the future. */
+  readonly readingsMax: number;
+}
+
+const sixAndAHalfDaysMs = 6.5 * 86_400_000;
+
+export function planFrom(now: number): ReadingPlan {
+  const base = Math.floor((now - sixAndAHalfDaysMs) / 1_000) * 1_000;
+  return { base, readingsMax: sixAndAHalfDaysMs / 1_000 };
+}
+
+export function meterIdOf(index: number): string {
+  return `BENCH-${String(index).padStart(5, '0')}`;
+}
+
+export function timeOf(plan: ReadingPlan, k: number): number {
+  return plan.base + k * 1_000;
+}
+
+export function numberOf(plan: ReadingPlan, time: number): number {
+  return (time - plan.base) / 1_000;
+}
+
+/** Whole ten-thousandths of a kWh, 1.0000 … 1.9999: always the same number of characters. */
+export function energyOf(k: number): number {
+  return 10_000 + ((k * 7_919) % 10_000);
+}
