@@ -88,10 +88,11 @@ export function shippedHashes(files: readonly FlowFile[]): Record<string, string
  */
 export function takeOver(current: readonly FlowNode[], files: readonly FlowFile[]): FlowNode[] {
   const fresh = new Map(mergeFlows(files).map((node) => [node.id, node]));
+  const tabs = new Set(fresh.keys());
   const inPlace: FlowNode[] = [];
   for (const node of current) {
     const newer = fresh.get(node.id);
-    if (newer === undefined && node.z !== undefined && fresh.has(node.z)) continue;
+    if (newer === undefined && node.z !== undefined && tabs.has(node.z)) continue;
     inPlace.push(newer ?? node);
     fresh.delete(node.id);
   }
