@@ -75,7 +75,13 @@ export function defineNode<Config extends NodeDef, Name extends string>(
     }
 
     this.on('input', (message, send, done) => {
-      const work = run(behaviour, message as Message, (outputs) => send(ports(outputs)), controller.signal, done);
+      const work = run(
+        behaviour,
+        message as Message,
+        (outputs) => send(ports(outputs)),
+        controller.signal,
+        done,
+      );
       pending.add(work);
       void work.finally(() => pending.delete(work));
     });
@@ -139,7 +145,10 @@ export function defineConfigNode<Config extends NodeDef, Credentials extends obj
   RED: NodeAPI,
   definition: ConfigDefinition<Config, Credentials, Resource>,
 ): void {
-  function Constructor(this: ConfigNode<Resource> & { credentials?: Partial<Credentials> }, config: Config): void {
+  function Constructor(
+    this: ConfigNode<Resource> & { credentials?: Partial<Credentials> },
+    config: Config,
+  ): void {
     RED.nodes.createNode(this, config);
     this.shared = share(
       () => definition.open(config, this.credentials ?? {}, this),
@@ -153,7 +162,10 @@ export function defineConfigNode<Config extends NodeDef, Credentials extends obj
   );
 }
 
-function share<Resource>(open: () => Resource, close: (resource: Resource) => Promise<void>): Shared<Resource> {
+function share<Resource>(
+  open: () => Resource,
+  close: (resource: Resource) => Promise<void>,
+): Shared<Resource> {
   let current: { readonly resource: Resource } | undefined;
   let users = 0;
   return {

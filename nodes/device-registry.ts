@@ -1,0 +1,68 @@
+import type { NodeAPI, NodeDef } from 'node-red';
+import type { Database } from '../src/database/database.js';
+import { createRegistry, type Caller, type Registry } from '../src/devices/registry.js';
+import { DomainError } from '../src/errors.js';
+import { defineNode, type Message } from './define-node.js';
+import { answer, refusal } from './outcome.js';
+import { showAnswers } from './answers.js';
+import { asksFor, chosenOperation, type Request } from './request.js';
+
+interface Config extends NodeDef {
+  database: string;
+  operation: string;
+  operationType: 'operation' | 'msg';
+}
+
+/** The registry as a node: one operation per node, or named by the message. */
+export default function (RED: NodeAPI): void {
+  defineNode<Config, 'result' | 'refused'>(RED, {
+    type: 'device-registry',
+    outputs: ['result', 'refused'],
+    start(config, host) {
+      const registry = createRegistry(host.use<Database>(config.database, 'database'));
+      const answers = showAnswers(host);
+      return {
+        async input(message, emit) {
+          const name = chosenOperation(RED, config, message);
+          const operation = operations[name];
+          if (operation === undefined) throw new DomainError('CONFIGURATION', `No operation "${name}"`);
+          const begun = performance.now();
+          try {
+            const result = answer(
+              message,
+              'result',
+              200,
+              await operation(registry, asksFor(message), callerOf(message)),
+            );
+            answers.show(name, 200, performance.now() - begun);
+            emit({ result });
+          } catch (error) {
+            const refused = refusal(message, error);
+            answers.show(name, Number(refused['statusCode']), performance.now() - begun);
+            emit({ refused });
+          }
+        },
+      };
+    },
+  });
+}
+
+type Operation = (registry: Registry, request: Request, caller: Caller) => Promise<unknown>;
+
+const operations: Readonly<Record<string, Operation | undefined>> = {
+  async create(registry, { body }, caller) {
+    const { device, mqtt_password } = await registry.create(body, caller);
+    return { ...device, mqtt_password };
+  },
+  list: (registry, { query }) => registry.list(query),
+  get: (registry, { id }) => registry.get(id),
+  update: (registry, { id, body }, caller) => registry.update(id, body, caller),
+  remove: (registry, { id }, caller) => registry.remove(id, caller),
+  'reset-password': (registry, { id }, caller) => registry.resetPassword(id, caller),
+};
+
+function callerOf(message: Message): Caller {
+  const caller = message['caller'] as { name?: string } | undefined;
+  const request = message['req'] as { ip?: string } | undefined;
+  return { name: caller?.name ?? 'demo', address: request?.ip ?? null };
+}

@@ -1,0 +1,35 @@
+import type { NodeAPI, NodeDef } from 'node-red';
+import { openDatabase, type Database } from '../src/database/database.js';
+import { connectionUrl } from './connection-url.js';
+import { defineConfigNode } from './define-node.js';
+import { numberSetting, textSetting } from './setting.js';
+
+interface Config extends NodeDef {
+  url: string;
+  connectionsMax: string;
+}
+
+interface Credentials {
+  user: string;
+  password: string;
+}
+
+/** One pool for all nodes that name it; reconnects by itself and tells its users why it is away. */
+export default function (RED: NodeAPI): void {
+  defineConfigNode<Config, Credentials, Database>(RED, {
+    type: 'meter-database',
+    credentials: { user: { type: 'text' }, password: { type: 'password' } },
+    open: (config, credentials) =>
+      openDatabase({
+        url: connectionUrl(textSetting(config.url, ''), credentials),
+        connectionsMax: numberSetting(config.connectionsMax, 10, {
+          name: 'Connections',
+          min: 2,
+          max: 200,
+          whole: true,
+        }),
+        applicationName: 'meterflow',
+      }),
+    close: (database) => database.close(),
+  });
+}

@@ -1,0 +1,36 @@
+import type { NodeAPI } from 'node-red';
+import type { Message } from './define-node.js';
+
+/** What an HTTP request or a plain message asks for. */
+export interface Request {
+  /** `:id` or `:meter_id` of the path, else the same in the payload, else a payload that is text; '' when absent. */
+  readonly id: string;
+  readonly query: Readonly<Record<string, unknown>>;
+  readonly body: unknown;
+}
+
+export interface OperationChoice {
+  readonly operation: string;
+  /** `msg`: `operation` is the path of the message property that names it. */
+  readonly operationType: string;
+}
+
+export function chosenOperation(RED: NodeAPI, choice: OperationChoice, message: Message): string {
+  if (choice.operationType !== 'msg') return choice.operation;
+  return String(RED.util.getMessageProperty(message, choice.operation));
+}
+
+/** Behind `http in` the path and the query count; without a request the payload says it all. */
+export function asksFor(message: Message): Request {
+  const http = message['req'] as { params?: Fields; query?: Fields } | undefined;
+  const fields = isFields(message.payload) ? message.payload : {};
+  const named = http?.params ?? fields;
+  const id = named['id'] ?? named['meter_id'] ?? (typeof message.payload === 'string' ? message.payload : '');
+  return { id: String(id), query: http?.query ?? fields, body: message.payload };
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,93 @@
+import { connect, type MqttClient } from 'mqtt';
+import { DomainError } from '../errors.js';
+
+export interface MqttLinkOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly tls: boolean;
+  readonly clientId: string;
+  /** '' when the broker asks for none. */
+  readonly username: string;
+  readonly password: string;
+}
+
+export interface Publication {
+  readonly topic: string;
+  readonly payload: string | Buffer;
+  readonly qos: 0 | 1 | 2;
+  readonly retain: boolean;
+}
+
+/** A broker as a client sees it: its address for those who connect themselves, and one shared connection. */
+export interface MqttLink {
+  readonly host: string;
+  readonly port: number;
+  readonly tls: boolean;
+  readonly username: string;
+  readonly password: string;
+  /** Resolves when the broker has acknowledged; BROKER_UNAVAILABLE when that takes longer than 10 s. */
+  publish(publication: Publication): Promise<void>;
+  close(): Promise<void>;
+}
+
+const publishTimeoutMs = 10_000;
+
+/** Connects with the first publication, so that a flow which only needs the address opens no connection. */
+export function openMqttLink(options: MqttLinkOptions): MqttLink {
+  const { host, port, tls, username, password } = options;
+  let client: MqttClient | undefined;
+  return {
+    host,
+    port,
+    tls,
+    username,
+    password,
+    async publish(publication) {
+      client ??= connectTo(options);
+      await withDeadline(send(client, publication), `${host}:${port}`);
+    },
+    async close() {
+      await client?.endAsync(true);
+    },
+  };
+}
+
+/** An address that listens on every interface is reached through loopback. */
+export function reachable(listenHost: string): string {
+  return listenHost === '0.0.0.0' || listenHost === '::' ? '127.0.0.1' : listenHost;
+}
+
+function connectTo(options: MqttLinkOptions): MqttClient {
+  const client = connect({
+    host: options.host,
+    port: options.port,
+    protocol: options.tls ? 'mqtts' : 'mqtt',
+    clientId: options.clientId,
+    ...(options.username === '' ? {} : { username: options.username, password: options.password }),
+    reconnectPeriod: 1000,
+    connectTimeout: publishTimeoutMs,
+  });
+  // Without a listener an unreachable broker would end the process; publications report it by their deadline.
+  client.on('error', () => undefined);
+  return client;
+}
+
+async function send(client: MqttClient, { topic, payload, qos, retain }: Publication): Promise<void> {
+  await client.publishAsync(topic, payload, { qos, retain });
+}
+
+async function withDeadline(work: Promise<void>, broker: string): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(
+      () =>
+        reject(new DomainError('BROKER_UNAVAILABLE', `The broker at ${broker} did not answer within 10 s.`)),
+      publishTimeoutMs,
+    );
+  });
+  try {
+    await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
