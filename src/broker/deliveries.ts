@@ -81,6 +81,20 @@ export class DeliveryTable {
     }
   }
 
+  /**
+   * The store gives them back: it failed for another reason than an absent database, or its node closes. The flow's
+   * deadline runs again from now; a new flow is offered them.
+   */
+  release(ids: Iterable<number>): void {
+    const now = Date.now();
+    for (const id of ids) {
+      const pending = this.open_.get(id);
+      if (pending === undefined || pending.held === 0) continue;
+      pending.held = 0;
+      pending.offered = now;
+    }
+  }
+
   /** The outcome of a delivery, or of one part, is committed. Unknown ids and repeats are ignored. */
   settle(id: number, part?: number): void {
     const pending = this.open_.get(id);

@@ -12,17 +12,21 @@ export interface BrokerSink {
   sessions(events: SessionEvent[]): void;
 }
 
-export interface BrokerOptions {
+/** What is exchanged when a redeploy brings new nodes while the broker and its sockets stay. */
+export interface BrokerFlow {
+  readonly sink: BrokerSink;
+  readonly directory: Directory;
+  /** Keeps a message that three times no flow settled (FLOW_UNSETTLED); it is acknowledged when this resolves. */
+  readonly unsettled?: (delivery: Delivery) => Promise<void>;
+}
+
+export interface BrokerOptions extends BrokerFlow {
   readonly host: string;
   /** 0 chooses a free one; see `Broker.port`. */
   readonly port: number;
-  readonly directory: Directory;
-  readonly sink: BrokerSink;
   readonly limits?: Partial<BrokerLimits>;
   /** A batch leaves when it has `sizeMax` messages or is `delayMs` old. */
   readonly batch?: { readonly sizeMax?: number; readonly delayMs?: number };
-  /** Keeps a message that three times no flow settled (FLOW_UNSETTLED); it is acknowledged when this resolves. */
-  readonly unsettled?: (delivery: Delivery) => Promise<void>;
   /** Rights; the default is src/devices/access.ts. */
   readonly access?: BrokerAccess;
   readonly log?: BrokerLog;
@@ -59,7 +63,7 @@ export interface Broker {
   /** The flow goes away (redeploy): no socket is read, none is closed; commits under way are still acknowledged. */
   pause(): void;
   /** A flow is there (again): what no store holds is offered to it, then the sockets are read. */
-  resume(sink: BrokerSink): void;
+  resume(flow: BrokerFlow): void;
   /** Closes every session of a user at once. */
   closeSessions(mqttUser: string, reason?: string): void;
   publish(message: {

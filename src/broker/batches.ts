@@ -1,0 +1,85 @@
+import type { Delivery, SessionEvent } from './delivery.js';
+import type { BrokerSink } from './options.js';
+
+/** A batch also leaves when its payloads reach this many bytes, so that big messages do not pile up in one. */
+const BYTES_MAX = 4 * 1024 * 1024;
+
+/**
+ * Collects deliveries for up to `delayMs` and hands them to the flow as one message: a hop through a visual flow then
+ * costs per batch, not per reading. Without a sink (redeploy) it keeps what it has; the bound on what is in flight
+ * keeps that small.
+ */
+export class Batches {
+  private readings: Delivery[] = [];
+  private messages: Delivery[] = [];
+  private sessions: SessionEvent[] = [];
+  private bytes = 0;
+  private timer: NodeJS.Timeout | null = null;
+
+  constructor(
+    private sink: BrokerSink | null,
+    private readonly sizeMax: number,
+    private readonly delayMs: number,
+    private readonly onSinkFailed: (error: unknown) => void,
+  ) {}
+
+  reading(delivery: Delivery, bytes: number): void {
+    this.bytes += bytes;
+    if (this.readings.push(delivery) >= this.sizeMax || this.bytes >= BYTES_MAX) this.flush();
+    else this.schedule();
+  }
+
+  message(delivery: Delivery, bytes: number): void {
+    this.bytes += bytes;
+    if (this.messages.push(delivery) >= this.sizeMax || this.bytes >= BYTES_MAX) this.flush();
+    else this.schedule();
+  }
+
+  /** After a redeploy: what the old flow took and lost. */
+  offerAgain(lost: readonly Delivery[]): void {
+    for (const delivery of lost) {
+      if (delivery.pattern.startsWith('meters/+/readings')) this.reading(delivery, delivery.payload.length);
+      else this.message(delivery, delivery.payload.length);
+    }
+  }
+
+  session(event: SessionEvent): void {
+    // Without a flow only the latest matter; a reconnect storm during a redeploy must not grow this.
+    if (this.sink === null && this.sessions.length >= 10_000) this.sessions.shift();
+    this.sessions.push(event);
+    this.schedule();
+  }
+
+  attach(sink: BrokerSink | null): void {
+    this.sink = sink;
+    if (sink !== null) this.flush();
+  }
+
+  flush(): void {
+    if (this.timer !== null) clearTimeout(this.timer);
+    this.timer = null;
+    const { sink, readings, messages, sessions } = this;
+    if (sink === null) return;
+    this.readings = [];
+    this.messages = [];
+    this.sessions = [];
+    this.bytes = 0;
+    // Sessions first: `connected` is told before what that client said.
+    if (sessions.length > 0) this.hand(() => sink.sessions(sessions));
+    if (readings.length > 0) this.hand(() => sink.readings(readings));
+    if (messages.length > 0) this.hand(() => sink.messages(messages));
+  }
+
+  private hand(give: () => void): void {
+    try {
+      give();
+    } catch (error) {
+      // Its deliveries are given up after the flow's deadline, like those of a cut wire.
+      this.onSinkFailed(error);
+    }
+  }
+
+  private schedule(): void {
+    if (this.timer === null && this.sink !== null) this.timer = setTimeout(() => this.flush(), this.delayMs);
+  }
+}

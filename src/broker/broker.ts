@@ -1,0 +1,207 @@
+import { createServer } from 'node:net';
+
+import { mayPublish, maySubscribe } from '../devices/access.js';
+import { Acceptance } from './acceptance.js';
+import { AckWriter } from './ack-writer.js';
+import { createEngine, type Engine } from './aedes-engine.js';
+import { Batches } from './batches.js';
+import { Clients } from './clients.js';
+import { Connection, type ConnectionHost } from './connection.js';
+import { Counters } from './counters.js';
+import { deliveries } from './deliveries.js';
+import { DeviceIngest } from './device-ingest.js';
+import { Forwarding } from './forwarding.js';
+import { Interest } from './interest.js';
+import { defaultLimits } from './limits.js';
+import { closeServer, listen } from './listening.js';
+import type { Broker, BrokerFlow, BrokerOptions } from './options.js';
+import { Rates } from './rate.js';
+import { Reception } from './reception.js';
+import { RetainedQuota } from './retained.js';
+import { Rights } from './rights.js';
+import { SessionLog } from './session-log.js';
+import { Sessions } from './sessions.js';
+import { WaitingRoom } from './waiting-room.js';
+import { acceptWill } from './wills.js';
+
+export type * from './options.js';
+
+const SWEEP_MS = 500;
+
+/** Starts the broker; rejects with BROKER_UNAVAILABLE when it cannot listen. Composition only: the parts do the work. */
+export async function startBroker(options: BrokerOptions): Promise<Broker> {
+  const limits = { ...defaultLimits, ...options.limits };
+  const access = options.access ?? { mayPublish, maySubscribe };
+  const log = options.log ?? { info() {}, warn() {} };
+  let flow: BrokerFlow = options;
+  let closing = false;
+
+  const batches = new Batches(
+    options.sink,
+    options.batch?.sizeMax ?? 1_000,
+    options.batch?.delayMs ?? 5,
+    (error) => log.warn('The flow threw while taking a batch', { error: String(error) }),
+  );
+  const clients = new Clients();
+  const counters = new Counters();
+  const interest = new Interest();
+  const waitingRoom = new WaitingRoom();
+  const ackWriter = new AckWriter(counters);
+  const sessionLog = new SessionLog(batches, log);
+  const rates = new Rates(limits.ratePerSecond, limits.burst);
+  const rights = new Rights(clients, access);
+  const acceptance = new Acceptance(limits, {
+    ingest: () => ingest,
+    flow: () => flow,
+    onGateOpen: () => waitingRoom.admit(),
+    log,
+  });
+  const sessions = new Sessions(limits.storedSessionsMax, (clientId) => {
+    interest.removeClient(clientId);
+    void engine.dropStored(clientId);
+  });
+
+  const engine: Engine = await createEngine({
+    access,
+    limits,
+    welcomed(connection) {
+      if (connection.clean) interest.removeClient(connection.clientId);
+      sessionLog.connected(connection);
+      connection.open();
+    },
+    gone: (connection) => connection.letGo(),
+    will(connection, packet, done) {
+      if (connection.principal?.kind !== 'device' || closing) return done(new Error('no will'));
+      const payload = Buffer.from(packet.payload);
+      if (packet.retain && !retained.admit(connection.principal.device_id, packet.topic, payload.length)) {
+        packet.retain = false;
+      }
+      acceptWill(
+        connection.principal,
+        { topic: packet.topic, payload, qos: packet.qos },
+        acceptance,
+        batches,
+        done,
+      );
+    },
+    denied: (connection, what, topic) => sessionLog.denied(connection, what, topic),
+    subscribed(connection, filter) {
+      if (connection.principal?.kind === 'account') interest.add(connection.clientId, filter);
+    },
+    unsubscribed: (connection, filter) => interest.remove(connection.clientId, filter),
+  });
+  const retained = new RetainedQuota(limits.retainedTopicsMax, limits.retainedBytesMax);
+  const forwarding = new Forwarding(engine, interest, retained);
+  const reception = new Reception(
+    { clients, sessions, rates, access, log: sessionLog, engine: () => engine },
+    options.directory,
+  );
+  const ingest = new DeviceIngest(
+    {
+      get isGateOpen() {
+        return acceptance.isGateOpen;
+      },
+      received2Max: limits.received2Max,
+      throttled: (connection) => waitingRoom.throttle(connection),
+      publishDenied(connection, topic) {
+        sessionLog.denied(connection, 'publish', topic);
+        connection.close('publish denied');
+      },
+      forward: (delivery, retain) => forwarding.forward(delivery, retain),
+    },
+    acceptance,
+    batches,
+  );
+  const connectionHost: ConnectionHost = {
+    limits,
+    counterOf: (label) => counters.of(label),
+    admit: (connection, connect) => void reception.receive(connection, connect),
+    publish: (connection, buffer, head, start, end) => ingest.publish(connection, buffer, head, start, end),
+    release: (connection, packetId) => ingest.release(connection, packetId),
+    stalled: (connection) => waitingRoom.stall(connection),
+    ready: (connection) => ackWriter.add(connection),
+    closed(connection, reason, saidNothing) {
+      clients.leave(connection);
+      waitingRoom.leave(connection);
+      counters.published(connection.outbound.published);
+      if (connection.session !== null) sessions.leave(connection.session, connection);
+      if (connection.clean && connection.session !== null) interest.removeClient(connection.clientId);
+      if (connection.wasOpen) sessionLog.disconnected(connection, reason);
+      else if (!closing && !saidNothing) sessionLog.refused(connection, reason);
+    },
+  };
+
+  // Half-open sockets are kept, so that what a client sent before its FIN is still taken.
+  const server = createServer({ allowHalfOpen: true, highWaterMark: 64 * 1024 }, (socket) =>
+    clients.add(new Connection(socket, connectionHost)),
+  );
+  server.maxConnections = limits.connectionsMax;
+  const port = await listen(server, options.host, options.port);
+  rights.watch(options.directory);
+
+  const sweepTimer = setInterval(() => {
+    const now = Date.now();
+    clients.sweep(now, limits.connectTimeoutMs);
+    deliveries.sweep(acceptance, now);
+    rates.sweep(now, (user) => clients.isConnected(user));
+    counters.publish(acceptance.inflight, clients);
+  }, SWEEP_MS);
+
+  return {
+    host: options.host,
+    port,
+    stats: () => ({
+      clients: clients.open,
+      inflight: acceptance.inflight.count,
+      inflightBytes: acceptance.inflight.bytes,
+      givenUp: acceptance.givenUp,
+      received: counters.received,
+      saturated: acceptance.inflight.saturated,
+      paused: acceptance.waiting,
+      throttled: waitingRoom.throttledCount,
+    }),
+    pause() {
+      batches.flush();
+      batches.attach(null);
+      acceptance.pause();
+      reception.pause();
+    },
+    resume(next) {
+      flow = next;
+      const lost = acceptance.unheld(Date.now());
+      acceptance.waiting = false;
+      batches.attach(next.sink);
+      batches.offerAgain(lost);
+      rights.watch(next.directory);
+      reception.resume(next.directory);
+      waitingRoom.admit();
+    },
+    closeSessions(mqttUser, reason = 'revoked') {
+      for (const connection of clients.of(mqttUser)) connection.close(reason);
+    },
+    publish: ({ topic, payload, qos = 0, retain = false }) => engine.publish({ topic, payload, qos, retain }),
+    async close({ drainMs = 5_000 } = {}) {
+      if (closing) return;
+      closing = true;
+      rights.close();
+      const closed = closeServer(server);
+      batches.flush();
+      const flowIsAway = acceptance.waiting;
+      acceptance.waiting = true;
+      await acceptance.drained(drainMs, flowIsAway);
+      ackWriter.flush();
+      for (const connection of clients) {
+        engine.withoutWill(connection);
+        connection.finish('shutdown');
+      }
+      batches.flush();
+      await engine.close();
+      clearInterval(sweepTimer);
+      waitingRoom.close();
+      deliveries.forget(acceptance);
+      counters.publish(acceptance.inflight, clients);
+      await clients.cutOff(1_000);
+      await closed;
+    },
+  };
+}

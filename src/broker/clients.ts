@@ -1,0 +1,86 @@
+import { setTimeout } from 'node:timers/promises';
+
+import type { Connection } from './connection.js';
+
+/** After this the socket of a closed connection is cut, whatever its peer does. */
+const CLOSING_MS = 2_000;
+
+/** All sockets; by client id and by user once these are known. */
+export class Clients {
+  private readonly all = new Set<Connection>();
+  private readonly byId = new Map<string, Connection>();
+  private readonly byUser = new Map<string, Set<Connection>>();
+  private lastSweep = Date.now();
+
+  get size(): number {
+    return this.all.size;
+  }
+
+  get open(): number {
+    return this.byId.size;
+  }
+
+  add(connection: Connection): void {
+    this.all.add(connection);
+    connection.socket.once('close', () => this.all.delete(connection));
+  }
+
+  /** From now on the client id is this connection's. */
+  claim(connection: Connection, user: string): void {
+    this.byId.set(connection.clientId, connection);
+    const own = this.byUser.get(user);
+    if (own === undefined) this.byUser.set(user, new Set([connection]));
+    else own.add(connection);
+  }
+
+  leave(connection: Connection): void {
+    if (this.byId.get(connection.clientId) === connection) this.byId.delete(connection.clientId);
+    const user = connection.principal?.user;
+    const own = user === undefined ? undefined : this.byUser.get(user);
+    if (user !== undefined && own?.delete(connection) === true && own.size === 0) this.byUser.delete(user);
+  }
+
+  withId(clientId: string): Connection | undefined {
+    return this.byId.get(clientId);
+  }
+
+  /** The connections of a user; of everybody without one. */
+  of(user: string | null): Connection[] {
+    if (user === null) return [...this.byId.values()];
+    return [...(this.byUser.get(user) ?? [])];
+  }
+
+  isConnected(user: string): boolean {
+    return this.byUser.has(user);
+  }
+
+  /** Closes who is silent beyond 1.5 × keep-alive ([MQTT-3.1.2-24]) or never sent a CONNECT ([M-15]). */
+  sweep(now: number, connectTimeoutMs: number): void {
+    // After a stall of this process the packets of everybody still wait to be read.
+    const stalled = now - this.lastSweep > 2_500;
+    this.lastSweep = now;
+    if (stalled) return;
+    for (const connection of this.all) {
+      if (connection.state === 'closed') {
+        if (now - connection.closedAt > CLOSING_MS) connection.socket.destroy();
+      } else if (connection.state === 'connecting') {
+        if (now - connection.openedAt > connectTimeoutMs) connection.close('no CONNECT in time');
+      } else if (connection.leavingAt > 0) {
+        if (now - connection.leavingAt > CLOSING_MS) connection.close('disconnect');
+      } else if (connection.state === 'open' && connection.keepAliveMs > 0 && !connection.isUnread) {
+        if (now - connection.lastSeen > connection.keepAliveMs * 1.5) connection.close('keep alive');
+      }
+    }
+  }
+
+  /** Waits for the peers to close, then cuts the sockets. */
+  async cutOff(afterMs: number): Promise<void> {
+    const deadline = Date.now() + afterMs;
+    while (this.all.size > 0 && Date.now() < deadline) await setTimeout(10);
+    for (const connection of this.all) connection.socket.destroy();
+  }
+
+  *[Symbol.iterator](): Iterator<Connection> {
+    yield* this.all;
+  }
+}

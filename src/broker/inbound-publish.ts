@@ -1,0 +1,46 @@
+import type { Connection } from './connection.js';
+import type { Delivery } from './delivery.js';
+import type { DeliveryOwner, Pending } from './deliveries.js';
+import type { Owed } from './acks.js';
+
+export interface PublishAcceptor extends DeliveryOwner {
+  /** The outcome of a PUBLISH is committed. */
+  accepted(publish: InboundPublish): void;
+}
+
+/** A device's QoS 1 or 2 PUBLISH between its arrival and its acknowledgement. */
+export class InboundPublish implements Pending, Owed {
+  id = 0;
+  offered: number;
+  held = 0;
+  abandoned = false;
+  parts: Uint8Array | null = null;
+  partsOpen = 0;
+  acknowledged = false;
+
+  constructor(
+    readonly owner: PublishAcceptor,
+    readonly delivery: Delivery,
+    readonly bytes: number,
+    readonly answer: number,
+    readonly packetId: number,
+    readonly retain: boolean,
+    /** Another one after a reconnect with a QoS 2 packet still open. */
+    public connection: Connection,
+  ) {
+    this.offered = delivery.received_at;
+  }
+
+  holdLimitMs(): number {
+    return this.connection.holdLimitMs;
+  }
+
+  acknowledge(): void {
+    this.acknowledged = true;
+    this.owner.accepted(this);
+  }
+
+  abandon(reason: string): void {
+    this.connection.close(reason);
+  }
+}

@@ -1,0 +1,78 @@
+import { type Admission, admit, ownerProblem } from './admission.js';
+import type { Engine } from './aedes-engine.js';
+import type { Clients } from './clients.js';
+import type { Connection } from './connection.js';
+import type { Directory } from './directory.js';
+import type { BrokerAccess } from './options.js';
+import type { ConnectPacket } from './packet/connect.js';
+import type { Rates } from './rate.js';
+import type { SessionLog } from './session-log.js';
+import type { Sessions } from './sessions.js';
+
+/** aedes lets go of a client within a few turns of the event loop; this is for one that it never registered. */
+const TAKEOVER_MS = 1_000;
+
+/** Lets clients in: login, takeover of a client id, session, and then aedes ([M-12]). */
+export class Reception {
+  private waiting: (() => void)[] | null = null;
+
+  constructor(
+    private readonly parts: {
+      readonly clients: Clients;
+      readonly sessions: Sessions;
+      readonly rates: Rates;
+      readonly access: BrokerAccess;
+      readonly log: SessionLog;
+      readonly engine: () => Engine;
+    },
+    private directory: Directory,
+  ) {}
+
+  /** The flow, and perhaps its registry, is away: logins wait for the next one. */
+  pause(): void {
+    this.waiting ??= [];
+  }
+
+  resume(directory: Directory): void {
+    this.directory = directory;
+    const waiting = this.waiting ?? [];
+    this.waiting = null;
+    for (const go of waiting) go();
+  }
+
+  async receive(connection: Connection, connect: ConnectPacket): Promise<void> {
+    const { waiting } = this;
+    if (waiting !== null) await new Promise<void>((resolve) => waiting.push(resolve));
+    if (connection.isClosed) return;
+    const admission = await admit(this.directory, this.parts.access, connect);
+    if (connection.isClosed) return;
+    if (admission.outcome === 'refused') return this.refuse(connection, admission);
+    const { clients, sessions, rates, engine } = this.parts;
+    const { principal, clientId } = admission;
+    const { user } = principal;
+    connection.principal = principal;
+    connection.clientId = clientId;
+    connection.password = connect.password?.toString('utf8') ?? '';
+
+    const before = clients.withId(clientId);
+    const problem =
+      ownerProblem(sessions.get(clientId), user) ??
+      (before !== undefined && before.principal?.user !== user ? 'client id in use' : null);
+    if (problem !== null) return this.refuse(connection, { outcome: 'refused', code: 2, reason: problem });
+    // Claimed before the wait, so that a third client of this id meets this one.
+    clients.claim(connection, user);
+    if (before !== undefined) {
+      before.close('taken over'); // [MQTT-3.1.4-2]
+      await before.gone(TAKEOVER_MS);
+      if (connection.isClosed) return;
+    }
+    if (principal.kind === 'device') connection.bucket = rates.of(user);
+    connection.session = sessions.open(clientId, user, connect.clean, connection);
+    engine().attach(connection, connect);
+  }
+
+  private refuse(connection: Connection, { code, reason }: Extract<Admission, { outcome: 'refused' }>): void {
+    connection.reason = reason;
+    connection.refuse(code);
+  }
+}
