@@ -1,0 +1,71 @@
+import { deliveries } from '../src/broker/deliveries.js';
+import type { Broker, BrokerOptions, BrokerSink } from '../src/broker/options.js';
+import { acquireBroker, releaseBroker } from '../src/broker/runtime.js';
+import type { Database } from '../src/database/database.js';
+import type { Host } from './define-node.js';
+
+const everyMs = 1000;
+/** A commit takes milliseconds; a hold this long has a cause that people should see. */
+const heldLongMs = 3000;
+
+/** Brings the broker up for one node and shows it once a second; closing lets the sockets wait for the next flow. */
+export function runBroker(
+  host: Host<keyof BrokerSink>,
+  database: Database,
+  options: BrokerOptions,
+): { close(): Promise<void> } {
+  // Other settings need another broker; the same ones go on with the sockets from before the redeploy.
+  const key = JSON.stringify([host.node.id, options.host, options.port, options.limits]);
+  let timer: NodeJS.Timeout | undefined;
+  let closed = false;
+  host.status('busy', `${options.port} · starting`);
+
+  const started = acquireBroker(key, options).then(
+    (broker) => {
+      if (closed) return;
+      let received = broker.stats().received;
+      const show = (): void => {
+        const now = broker.stats().received;
+        showBroker(host, broker, database, now - received);
+        received = now;
+      };
+      show();
+      timer = setInterval(show, everyMs);
+      timer.unref();
+    },
+    (error: unknown) => {
+      const reason = error instanceof Error ? error.message : String(error);
+      host.node.error(error instanceof Error ? error : reason);
+      host.status('error', reason);
+    },
+  );
+
+  return {
+    async close() {
+      closed = true;
+      clearInterval(timer);
+      await started;
+      await releaseBroker(key);
+    },
+  };
+}
+
+function showBroker(
+  host: Host<keyof BrokerSink>,
+  broker: Broker,
+  database: Database,
+  perSecond: number,
+): void {
+  const { clients, inflight, givenUp, saturated } = broker.stats();
+  const held = deliveries.stats().heldOldestMs;
+  const count = (number: number): string => number.toLocaleString('en');
+  const place = `${broker.port} · ${count(clients)} ${clients === 1 ? 'client' : 'clients'}`;
+  if (database.state === 'down') host.status('warning', `${place} · database away, ${count(inflight)} held`);
+  else if (held > heldLongMs)
+    host.status('warning', `${place} · ${count(inflight)} held for ${Math.round(held / 1000)} s`);
+  else if (saturated) host.status('warning', `${place} · full: ${count(inflight)} in flight`);
+  else {
+    const lost = givenUp > 0 ? ` · ${count(givenUp)} given up` : '';
+    host.status('ok', `${place} · ${count(perSecond)}/s · ${count(inflight)} in flight${lost}`);
+  }
+}
