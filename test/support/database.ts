@@ -41,8 +41,13 @@ function serverUrl(): string {
   return url;
 }
 
+/** For what is done to a database from outside. Close it. */
+export function createAdmin(): Database {
+  return openDatabase({ url: serverUrl(), connectionsMax: 1 });
+}
+
 async function asAdmin(text: string): Promise<void> {
-  const admin = openDatabase({ url: serverUrl(), connectionsMax: 1 });
+  const admin = createAdmin();
   try {
     await admin.query({ text, timeoutMs: 30_000 });
   } finally {

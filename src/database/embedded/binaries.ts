@@ -1,5 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { cp, mkdir, readFile, rename, rm, symlink } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { chmod, mkdir, readFile, rm, symlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { DomainError } from '../../errors.js';
 
@@ -32,7 +32,8 @@ export function findPackage(): string {
  */
 export async function linkBinaries(packageFolder: string, folder: string): Promise<Binaries> {
   const links = join(folder, 'lib');
-  await mkdir(links, { recursive: true, mode: 0o755 });
+  await mkdir(links, { recursive: true });
+  await chmod(links, 0o755); // whatever the umask
   for (const { source, target } of JSON.parse(
     await readFile(join(packageFolder, 'native', 'pg-symlinks.json'), 'utf8'),
   ) as { source: string; target: string }[]) {
@@ -47,18 +48,6 @@ export async function linkBinaries(packageFolder: string, folder: string): Promi
     postgres: join(native, 'bin', 'postgres'),
     libraries: [links, join(native, 'lib')],
   };
-}
-
-/** For a package in a folder that the server's user cannot reach: 60 MB, once per version. */
-export async function copyPackage(packageFolder: string, folder: string): Promise<string> {
-  const copy = join(folder, `postgresql-${versionOf(packageFolder)}`);
-  if (existsSync(copy)) return copy;
-  const unfinished = `${copy}.unfinished`;
-  await rm(unfinished, { recursive: true, force: true });
-  for (const part of ['package.json', 'native'])
-    await cp(join(packageFolder, part), join(unfinished, part), { recursive: true, verbatimSymlinks: true });
-  await rename(unfinished, copy);
-  return copy;
 }
 
 function versionOf(packageFolder: string): string {

@@ -13,6 +13,7 @@ export async function prepareCluster(
   folder: string,
   binaries: Binaries,
   runner: Runner,
+  log: (line: string) => void,
 ): Promise<{ data: string; password: string }> {
   const data = join(folder, 'data');
   const passwordFile = join(folder, 'password');
@@ -21,6 +22,7 @@ export async function prepareCluster(
     await runner.own(data);
     return { data, password: await readPassword(passwordFile) };
   }
+  log('making the database (first start)');
   const password = randomBytes(24).toString('base64url');
   await writeFile(passwordFile, password, { mode: 0o600 });
   // A killed initdb leaves half a cluster: it works beside the place, and the rename makes it whole.
