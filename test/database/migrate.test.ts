@@ -1,15 +1,54 @@
 import assert from 'node:assert/strict';
-import { migrate } from '../../src/database/migrate.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { openDatabase, type Database } from '../../src/database/database.js';
+import { migrate, type Migration } from '../../src/database/migrate.js';
+import { createAdmin, createTestDatabase, urlOf } from '../support/database.js';
+
+const one: Migration = {
+  version: 1,
+  name: '0001_one',
+  sql: 'create table one (a int); insert into one values (1)',
+};
+const two: Migration = { version: 2, name: '0002_two', sql: 'create table two (a int)' };
 
 describe('migrate', () => {
-  let test: TestDatabase;
-  before(async () => {
-    test = await createTestDatabase();
+  let database: Database;
+  beforeEach(async () => {
+    const admin = createAdmin();
+    await admin.query({ text: 'drop database if exists migrating with (force)' });
+    await admin.query({ text: 'create database migrating' });
+    await admin.close();
+    database = openDatabase({ url: urlOf('migrating') });
   });
-  after(() => test.drop());
+  afterEach(() => database.close());
 
   it('has nothing to do on a database that is up to date', async () => {
+    const test = await createTestDatabase();
     assert.deepEqual(await migrate(test.database), []);
+    await test.drop();
+  });
+
+  it('applies each file once, also when several instances start at the same time', async () => {
+    const applied = await Promise.all([1, 2, 3].map(() => migrate(database, [one, two])));
+    assert.deepEqual(applied.flat().sort(), ['0001_one', '0002_two']);
+    assert.equal((await database.query({ text: 'select a from one' })).rowCount, 1);
+  });
+
+  it('leaves nothing of a file that fails, and keeps those before it', async () => {
+    const broken = { ...two, sql: 'create table two (a int); select 1 / 0' };
+    await assert.rejects(migrate(database, [one, broken]), { code: '22012' });
+    assert.deepEqual(await migrate(database, [one, two]), ['0002_two']);
+  });
+
+  it('stops at an applied file that was changed', async () => {
+    await migrate(database, [one]);
+    await assert.rejects(migrate(database, [{ ...one, sql: 'select 1' }]), {
+      code: 'CONFIGURATION',
+      message: /0001_one/,
+    });
+  });
+
+  it('refuses a database of a newer version', async () => {
+    await migrate(database, [one, two]);
+    await assert.rejects(migrate(database, [one]), { code: 'CONFIGURATION', message: /0002_two/ });
   });
 });

@@ -1,0 +1,142 @@
+-- The whole schema, to be read. The database is built by migrations/*.sql; a test holds the two equal.
+
+-- Accounts of people. Password hashes and roles are used by the doors; `demo` is created at start in the demo profile.
+create table users (
+  id uuid primary key default gen_random_uuid(),
+  email text not null constraint users_email_key unique,
+  role text not null default 'prosumer' constraint users_role_check check (role in ('admin', 'operator', 'prosumer')),
+  wallet_address text,
+  password_hash text,
+  created_at timestamptz not null default now()
+);
+
+-- The registry: one row per device. password_hash is the SHA-256 of a random secret (>= 128 bit).
+create table devices (
+  id text primary key default gen_random_uuid()::text
+    constraint devices_id_check check (id ~ '^[A-Za-z0-9_-]{1,50}$'),
+  meter_id text not null constraint devices_meter_id_key unique
+    constraint devices_meter_id_check check (meter_id ~ '^[A-Za-z0-9_-]{1,50}$'),
+  drn text constraint devices_drn_key unique,
+  type text not null constraint devices_type_check check (type ~ '^[a-z0-9_-]{1,32}$'),
+  name text,
+  location text,
+  status text not null default 'offline',
+  user_id uuid references users (id) on delete set null,
+  base_power numeric,
+  base_voltage numeric,
+  mock boolean not null default false,
+  mqtt_user text not null constraint devices_mqtt_user_key unique,
+  password_hash bytea not null,
+  connected_instance text,
+  last_seen_at timestamptz,
+  revoked_at timestamptz,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now()
+);
+create index devices_user_id_idx on devices (user_id);
+
+-- Service accounts of the broker with their topic filters ([M-12]).
+create table mqtt_accounts (
+  name text primary key constraint mqtt_accounts_name_check check (name ~ '^[A-Za-z0-9_-]{1,50}$'),
+  password_hash bytea not null,
+  may_read text[] not null default '{}',
+  may_write text[] not null default '{}',
+  revoked_at timestamptz,
+  created_at timestamptz not null default now()
+);
+
+-- Tells every instance to forget what it cached of a device or an account, and to close revoked sessions.
+create function notify_registry_changed() returns trigger language plpgsql as $$
+declare
+  name text;
+begin
+  if tg_table_name = 'devices' then
+    name := case when tg_op = 'DELETE' then old.mqtt_user else new.mqtt_user end;
+  else
+    name := case when tg_op = 'DELETE' then old.name else new.name end;
+  end if;
+  perform pg_notify('registry_changed', name);
+  return null;
+end $$;
+create trigger devices_changed
+  after insert or delete or update of meter_id, drn, user_id, mqtt_user, password_hash, revoked_at on devices
+  for each row execute function notify_registry_changed();
+create trigger mqtt_accounts_changed
+  after insert or delete or update on mqtt_accounts
+  for each row execute function notify_registry_changed();
+
+-- Interval readings. The primary key is the time-series index (meter, time); no two stored readings of a meter share
+-- an instant. Partitioned by day of reading_timestamp (UTC); partitions are named meter_readings_YYYYMMDD.
+create sequence meter_readings_id_seq cache 100;
+create table meter_readings (
+  id bigint not null default nextval('meter_readings_id_seq'),
+  meter_id text not null,
+  user_id uuid,
+  wallet_address text,
+  kwh_amount numeric(14, 4) not null constraint meter_readings_kwh_amount_check check (kwh_amount > 0),
+  reading_timestamp timestamptz not null,
+  submitted_at timestamptz not null default now(),
+  source text not null default 'mqtt',
+  minted boolean not null default false,
+  mint_tx_signature text,
+  constraint meter_readings_pkey primary key (meter_id, reading_timestamp)
+) partition by range (reading_timestamp);
+create index meter_readings_id_idx on meter_readings using brin (id);
+
+-- Messages that cannot be stored for their own sake, with the reason ([M-14]). payload is what arrived, byte for byte.
+create table quarantined_messages (
+  id bigint generated always as identity primary key,
+  device_id text,
+  meter_id text,
+  topic text not null,
+  qos smallint not null,
+  part integer not null default 0,
+  code text not null,
+  reason text not null,
+  payload bytea not null,
+  received_at timestamptz not null,
+  quarantined_at timestamptz not null default now(),
+  replayed_at timestamptz,
+  replay_outcome text
+);
+create index quarantined_messages_meter_idx on quarantined_messages (meter_id, quarantined_at desc);
+create index quarantined_messages_at_idx on quarantined_messages (quarantined_at desc);
+
+-- QoS 1 and 2 messages of devices that no other table keeps. Partitioned by day of received_at (UTC).
+create sequence device_messages_id_seq cache 100;
+create table device_messages (
+  id bigint not null default nextval('device_messages_id_seq'),
+  device_id text not null,
+  meter_id text not null,
+  topic text not null,
+  qos smallint not null,
+  payload bytea not null,
+  received_at timestamptz not null,
+  constraint device_messages_pkey primary key (id, received_at)
+) partition by range (received_at);
+create index device_messages_device_idx on device_messages (device_id, received_at);
+
+-- Who did what to whom. Never updated, never deleted.
+create table audit_log (
+  id bigint generated always as identity primary key,
+  at timestamptz not null default now(),
+  actor text not null,
+  action text not null,
+  subject text not null,
+  address text,
+  details jsonb not null default '{}'
+);
+create index audit_log_subject_idx on audit_log (subject, at desc);
+
+-- Makes the partition of one UTC day, if it is missing. Concurrent callers wait for one another.
+create function ensure_day_partition(parent regclass, day date) returns void language plpgsql as $$
+declare
+  partition_name text := format('%s_%s', parent::text, to_char(day, 'YYYYMMDD'));
+begin
+  if to_regclass(partition_name) is not null then
+    return;
+  end if;
+  perform pg_advisory_xact_lock(hashtextextended(partition_name, 0));
+  execute format('create table if not exists %I partition of %s for values from (%L) to (%L)',
+    partition_name, parent::text, day::text || ' 00:00:00+00', (day + 1)::text || ' 00:00:00+00');
+end $$;
