@@ -1,13 +1,14 @@
 import { join } from 'node:path';
 import { createServer } from 'node:net';
 import { portError } from '../src/http/doors.js';
-import { ensureDemoUser } from '../src/http/callers-store.js';
 import type { Environment } from '../src/operation/environment.js';
 import { table } from '../src/operation/environment-table.js';
 import { listens } from '../src/operation/health.js';
 import type { Check } from '../src/operation/health.js';
 import { claimSoleBroker } from '../src/operation/sole-broker.js';
 import type { SoleBroker } from '../src/operation/sole-broker.js';
+import { closeAllBrokers } from '../src/broker/runtime.js';
+import { prepareAccounts } from './accounts.js';
 import type { Closing } from './closing.js';
 import { prepareDatabase } from './database.js';
 import { exportToFlows } from './export.js';
@@ -46,8 +47,8 @@ export async function bringUp({ root, environment, progress, closing, stopping }
     );
     closing.add('broker claim', () => sole?.close() ?? Promise.resolve());
   }
-  if (environment.METERFLOW_PROFILE === 'demo') await ensureDemoUser(database);
-  exportToFlows(environment, { databaseUrl: database.url });
+  const mqtt = await prepareAccounts(environment, database);
+  exportToFlows(environment, { databaseUrl: database.url, mqtt: embeddedBroker ? mqtt : undefined });
   stopping.throwIfAborted();
 
   const installed = installFlows(root, join(environment.DATA_DIR, 'node-red'));
@@ -58,6 +59,8 @@ export async function bringUp({ root, environment, progress, closing, stopping }
     () => startNodeRed(front.server, require(join(root, 'settings.js')) as Record<string, unknown>),
     () => `${installed.tabs} tabs ${installed.outcome === 'kept' ? 'of yours' : 'installed'}`,
   );
+  // After Node-RED: a broker outlives its node for a while, for a redeploy.
+  closing.add('broker', () => closeAllBrokers({ drainMs: 500 }));
   closing.add('Node-RED', () => runtime?.stop() ?? Promise.resolve());
   for (const name of installed.newer)
     progress.note(`the shipped tab ${name} is newer than yours: npm run flows:update`);

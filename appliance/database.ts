@@ -50,7 +50,7 @@ function embedded(environment: Environment, closing: Closing, progress: Progress
     async () => {
       const server = await startEmbeddedServer({
         dataDir: environment.DATA_DIR,
-        log: (line) => log.debug(line),
+        log: (line) => log.info(line),
       });
       closing.add('embedded PostgreSQL', () => server.stop());
       return server.url;

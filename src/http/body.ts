@@ -29,14 +29,23 @@ export function jsonBody(demanded: (path: string) => boolean, limits: BodyLimits
         next();
       },
       (error: unknown) => {
-        // The rest of the body is not wanted, and nobody may make us read it.
-        response.shouldKeepAlive = false;
-        response.once('finish', () => request.destroy());
+        lingerBriefly(request);
         writeError(response, error);
       },
     );
   };
 }
+
+/** Who is refused in mid-body gets the time to hear it, not to send for ever. */
+function lingerBriefly(request: IncomingMessage): void {
+  if (request.complete) return;
+  const timer = setTimeout(() => request.socket.destroy(), lingerMs);
+  request.once('end', () => clearTimeout(timer));
+  request.once('close', () => clearTimeout(timer));
+  request.resume();
+}
+
+const lingerMs = 1_000;
 
 /** The body as JSON; `{}` when there is none. Rejects with UNSUPPORTED_MEDIA_TYPE, PAYLOAD_TOO_LARGE or BAD_REQUEST. */
 export async function readJson(request: IncomingMessage, limits: BodyLimits = contract): Promise<unknown> {
@@ -69,11 +78,10 @@ async function readBytes(request: IncomingMessage, bytesMax: number): Promise<Bu
       reject(new DomainError('BAD_REQUEST', 'The body ended early.', { cause: error }));
     request.on('data', (chunk: Buffer) => {
       size += chunk.length;
-      if (size > bytesMax) {
-        // Paused, not read on and not destroyed: the answer still has to leave through this socket.
-        request.pause();
-        reject(tooLarge());
-      } else chunks.push(chunk);
+      if (size <= bytesMax) return void chunks.push(chunk);
+      // Read on, but dropped: a socket closed with unread bytes takes the answer with it.
+      chunks.length = 0;
+      reject(tooLarge());
     });
     request.on('end', () => resolve(Buffer.concat(chunks)));
     request.on('error', early);

@@ -3,7 +3,7 @@ import type { Environment } from './environment.js';
 
 /** What single values cannot show: pairs that belong together, and ports that meet. Bad values are undefined here. */
 export function ruleProblems(environment: Environment): string[] {
-  const set = (name: keyof Environment) => environment[name] !== undefined;
+  const set = (name: string) => environment.explicit.has(name);
   const problems: string[] = [];
   if (set('MQTT_TLS_CERT') !== set('MQTT_TLS_KEY'))
     problems.push('MQTT_TLS_CERT and MQTT_TLS_KEY belong together.');

@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { envExample } from '../../src/operation/environment-example.js';
+import { table } from '../../src/operation/environment-table.js';
+import { EnvironmentError, parseEnvironment } from '../../src/operation/environment.js';
+
+const hash = `$2b$08$${'a'.repeat(53)}`;
+const production = {
+  METERFLOW_PROFILE: 'production',
+  ADMIN_PASSWORD_HASH: hash,
+  CREDENTIAL_SECRET: 'c'.repeat(32),
+  JWT_SECRET: 'j'.repeat(32),
+  MASTER_KEY: 'ab'.repeat(32),
+  PAYMENT_CALLBACK_SECRET: 'p'.repeat(32),
+  MQTT_ALLOW_PLAINTEXT: 'true',
+};
+
+function problemsOf(source: Record<string, string>): readonly string[] {
+  try {
+    parseEnvironment(source);
+    return [];
+  } catch (error) {
+    assert.ok(error instanceof EnvironmentError);
+    return error.problems;
+  }
+}
+
+describe('the environment', () => {
+  it('needs nothing for the demo', () => {
+    const found = parseEnvironment({});
+    assert.equal(found.METERFLOW_PROFILE, 'demo');
+    assert.equal(found.HOST, '127.0.0.1');
+    assert.equal(found.PORT, 1880);
+    assert.equal(found.MQTT_BROKER_PORT, 1883);
+    assert.equal(found.VIRTUAL_METERS, 6);
+    assert.equal(found.DATABASE_URL, undefined);
+    assert.ok(found.INSTANCE_ID.startsWith(hostname().slice(0, 5)) && found.INSTANCE_ID.endsWith('-1880'));
+    assert.equal(found.MQTT_CLIENT_ID, `meterflow-${found.INSTANCE_ID}`);
+  });
+
+  it('gives every row of the table a default that its own rule allows', () => {
+    for (const [name, { kind, defaults }] of table) {
+      for (const text of [defaults.demo, defaults.production]) {
+        if (text !== undefined) assert.notEqual(kind.parse(text), undefined, `${name}=${text}`);
+      }
+    }
+  });
+
+  it('takes other defaults in production', () => {
+    const found = parseEnvironment(production);
+    assert.equal(found.VIRTUAL_METERS, 0);
+    assert.equal(found.MOCK_SYNC, false);
+    assert.equal(found.DEVICE_AUTH_METHOD, 'hmac');
+    assert.equal(found.REGISTRATIONS_PER_MINUTE, 5);
+  });
+
+  it('takes an empty value as not set', () => {
+    assert.equal(parseEnvironment({ PORT: ' ', DATABASE_URL: '' }).PORT, 1880);
+  });
+
+  it('names every bad value at once, with what is allowed', () => {
+    const problems = problemsOf({
+      PORT: 'abc',
+      MOCK_SYNC: 'perhaps',
+      DATABASE_URL: 'mysql://u:topsecret@h/d',
+      LOG_LEVELS: 'mqtt',
+    });
+    assert.equal(problems.length, 4);
+    assert.ok(
+      problems.some((problem) => /^PORT is "abc": allowed is a port from 1 to 65535\.$/.test(problem)),
+    );
+    assert.ok(problems.some((problem) => problem.startsWith('MOCK_SYNC is "perhaps"')));
+  });
+
+  it('never repeats a secret [S-3]', () => {
+    const problems = problemsOf({ DATABASE_URL: 'mysql://u:topsecret@h/d', MASTER_KEY: 'topsecret' });
+    assert.equal(problems.length, 2);
+    assert.ok(!problems.join().includes('topsecret'));
+  });
+
+  for (const [name, alias] of [
+    ['MQTT_BROKER_HOST', 'MQTT_BROKER'],
+    ['MQTT_BROKER_PORT', 'MQTT_PORT'],
+  ] as const) {
+    it(`takes ${alias} for ${name}, and refuses two different values`, () => {
+      const [one, two] = name.endsWith('PORT') ? ['1884', '1885'] : ['a.example', 'b.example'];
+      assert.equal(String(parseEnvironment({ [alias]: one })[name]), one);
+      assert.equal(String(parseEnvironment({ [name]: one, [alias]: one })[name]), one);
+      const [problem = ''] = problemsOf({ [name]: one, [alias]: two });
+      assert.ok(problem.includes(name) && problem.includes(alias), problem);
+    });
+  }
+
+  const rows: [what: string, source: Record<string, string>, problem: RegExp][] = [
+    ['two listeners on one port', { PORT: '1883' }, /PORT and MQTT_BROKER_PORT both ask for port 1883/],
+    [
+      'a compat port taken by MQTT',
+      { HTTP_COMPAT_PORTS: '8082,1883' },
+      /HTTP_COMPAT_PORTS and MQTT_BROKER_PORT/,
+    ],
+    ['a compat port twice', { HTTP_COMPAT_PORTS: '8082,8082' }, /HTTP_COMPAT_PORTS is "8082,8082"/],
+    ['a key without its certificate', { MQTT_TLS_KEY: __filename }, /belong together/],
+    [
+      'a certificate that is no file',
+      { MQTT_TLS_CERT: '/no/such', MQTT_TLS_KEY: __filename },
+      /MQTT_TLS_CERT is "\/no\/such"/,
+    ],
+    ['two logins to NATS', { NATS_TOKEN: 't', NATS_CREDS: __filename }, /NATS_CREDS and NATS_TOKEN/],
+    ['a NATS user without password', { NATS_USER: 'u' }, /NATS_USER and NATS_PASSWORD/],
+    [
+      'two sources of JWT keys',
+      { JWT_SECRET: 'j'.repeat(16), JWT_JWKS_URL: 'https://x/keys' },
+      /exclude each other/,
+    ],
+    ['a time zone that is none', { BILLING_TIMEZONE: 'Africa/Atlantis' }, /BILLING_TIMEZONE/],
+    ['a scheme in a host', { MQTT_BROKER_HOST: 'mqtt://broker' }, /MQTT_BROKER_HOST/],
+    ['a network that is none', { PAYMENT_ALLOWED_IPS: '10.0.0.0/33' }, /PAYMENT_ALLOWED_IPS/],
+    [
+      'the demo on every address [S-1]',
+      { HOST: '0.0.0.0' },
+      /HOST is "0\.0\.0\.0", but the demo profile has no login.*DEMO_ALLOW_NETWORK/s,
+    ],
+    [
+      'production without signatures',
+      { ...production, DEVICE_AUTH_METHOD: 'none' },
+      /DEVICE_AUTH_METHOD is "none"/,
+    ],
+  ];
+  for (const [what, source, problem] of rows) {
+    it(`refuses ${what}`, () => {
+      const found = problemsOf(source);
+      assert.equal(found.length, 1, found.join('\n'));
+      assert.match(found[0] ?? '', problem);
+    });
+  }
+
+  it('lists all that production lacks at once [S-1]', () => {
+    const found = problemsOf({ METERFLOW_PROFILE: 'production' }).join('\n');
+    for (const name of [
+      'ADMIN_PASSWORD_HASH',
+      'CREDENTIAL_SECRET',
+      'MASTER_KEY',
+      'PAYMENT_CALLBACK_SECRET',
+      'JWT_SECRET or JWT_JWKS_URL',
+      'MQTT_ALLOW_PLAINTEXT',
+    ]) {
+      assert.ok(found.includes(name), name);
+    }
+  });
+
+  it('lets the demo out when somebody says so', () => {
+    assert.deepEqual(problemsOf({ HOST: '0.0.0.0', DEMO_ALLOW_NETWORK: 'yes' }), []);
+  });
+
+  it('reads lists, limits and levels', () => {
+    const found = parseEnvironment({
+      HTTP_COMPAT_PORTS: '8082, 9091',
+      TRUST_PROXY: '2',
+      LOG_LEVELS: 'mqtt=trace, ledger=warn',
+    });
+    assert.deepEqual(found.HTTP_COMPAT_PORTS, [8082, 9091]);
+    assert.equal(found.TRUST_PROXY, 2);
+    assert.deepEqual(found.LOG_LEVELS, { mqtt: 'trace', ledger: 'warn' });
+    assert.equal(found.REGISTRATIONS_PER_MINUTE, null);
+    assert.deepEqual(parseEnvironment({ TRUST_PROXY: 'loopback,10.0.0.0/8' }).TRUST_PROXY, [
+      'loopback',
+      '10.0.0.0/8',
+    ]);
+  });
+
+  it('is told in .env.example as the table has it', () => {
+    assert.equal(readFileSync(join(__dirname, '../../.env.example'), 'utf8'), envExample());
+  });
+});
