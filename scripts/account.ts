@@ -1,9 +1,11 @@
 import { parseArgs } from 'node:util';
 import { openDatabase } from '../src/database/database.js';
+import { embeddedUrl } from '../src/database/embedded-server.js';
 import { ensureAccount, revokeAccount } from '../src/devices/accounts.js';
 import { generateSecret } from '../src/devices/credentials.js';
 
-const usage = `Service accounts of the broker ([M-12]). The database must be running, and DATABASE_URL must name it.
+const usage = `Service accounts of the broker ([M-12]). The database is the one of DATABASE_URL, else the
+embedded one of a Meterflow that runs on DATA_DIR.
 
   npm run account -- add NAME [--read FILTER]… [--write FILTER]…   makes it, or gives it a new password and these filters
   npm run account -- revoke NAME                                   closes its sessions and refuses it from now on
@@ -16,12 +18,14 @@ async function main(): Promise<void> {
     options: { read: { type: 'string', multiple: true }, write: { type: 'string', multiple: true } },
   });
   const [command, name] = positionals;
-  const url = process.env['DATABASE_URL'];
-  if (url === undefined || name === undefined || (command !== 'add' && command !== 'revoke')) {
+  const url = process.env['DATABASE_URL'] || (await embeddedUrl(process.env['DATA_DIR'] || '.meterflow'));
+  if (name === undefined || (command !== 'add' && command !== 'revoke')) {
     process.stderr.write(usage);
     process.exitCode = 2;
     return;
   }
+  if (url === undefined)
+    throw new Error('No database: set DATABASE_URL, or DATA_DIR of a Meterflow that runs.');
   const database = openDatabase({ url, connectionsMax: 1, applicationName: 'meterflow account' });
   const caller = { name: `npm run account (${process.env['USER'] ?? 'unknown'})` };
   try {

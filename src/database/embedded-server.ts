@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';
@@ -65,7 +66,7 @@ export async function startEmbeddedServer({
     const runner = await createRunner(binaries, folder);
     const { data, password } = await prepareCluster(folder, binaries, runner, log);
     const port = await choosePort(join(folder, 'port'));
-    const url = `postgres://${superuser}:${password}@127.0.0.1:${port}`;
+    const adminUrl = urlOf(password, port, 'postgres');
     const file = openLogFile(join(folder, 'postgresql.log'));
     const args = Object.entries({ ...presets, port, ...settings }).flatMap(([name, value]) => [
       '-c',
@@ -78,15 +79,15 @@ export async function startEmbeddedServer({
       return startPostmaster({
         start: () => runner.start(binaries.postgres, ['-D', data, ...args]),
         data,
-        url: `${url}/postgres`,
+        url: adminUrl,
         log: file,
         timeoutMs: startTimeoutMs,
       });
     };
     const supervised = await supervise(start, log);
-    await ensureDatabase(`${url}/postgres`);
+    await ensureDatabase(adminUrl);
     return {
-      url: `${url}/${databaseName}`,
+      url: urlOf(password, port, databaseName),
       get pid() {
         return supervised.pid;
       },
@@ -100,6 +101,21 @@ export async function startEmbeddedServer({
     await lock.release();
     throw error;
   }
+}
+
+/** The address of the server that runs, or ran last, below `dataDir`; undefined when there never was one. */
+export async function embeddedUrl(dataDir: string): Promise<string | undefined> {
+  const [password, port] = await Promise.all(
+    ['password', 'port'].map((name) =>
+      readFile(join(dataDir, 'postgresql', name), 'utf8').catch(() => undefined),
+    ),
+  );
+  if (password === undefined || port === undefined) return undefined;
+  return urlOf(password.trim(), Number(port), databaseName);
+}
+
+function urlOf(password: string, port: number, database: string): string {
+  return `postgres://${superuser}:${password}@127.0.0.1:${port}/${database}`;
 }
 
 /** Keeps one running: after a full disk, or the kernel's out-of-memory killer, nobody has to start it by hand. */
