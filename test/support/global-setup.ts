@@ -16,7 +16,16 @@ export async function mochaGlobalSetup(): Promise<void> {
   const settings = { fsync: 'off', full_page_writes: 'off', max_connections: '200' };
   server = await startEmbeddedServer({ dataDir, log: () => {}, settings });
   process.env['TEST_PG_URL'] = server.url;
-  const admin = openDatabase({ url: server.url, connectionsMax: 1 });
+  try {
+    await makeTemplate(server.url);
+  } catch (error) {
+    await mochaGlobalTeardown(); // mocha does not, after a failed setup
+    throw error;
+  }
+}
+
+async function makeTemplate(url: string): Promise<void> {
+  const admin = openDatabase({ url, connectionsMax: 1 });
   await admin.query({ text: `create database ${templateName}` });
   await admin.close();
   const template = openDatabase({ url: urlOf(templateName), connectionsMax: 1 });
