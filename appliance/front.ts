@@ -40,20 +40,23 @@ export async function openFront(
   const server = createServer();
   // Each dashboard and WebSocket node adds listeners of its own.
   server.setMaxListeners(0);
-  let ready = false;
+  let house: Express | undefined;
+  // There before Node-RED starts: the dashboard's socket.io wraps the listeners that it finds, and would answer its
+  // requests a second time beside one that came later.
+  server.on('request', (request, response) => house?.(request, response));
   const doors = await openDoors(doorPlans(environment), {
     host: environment.HOST,
     refuse: refusal(environment),
     request(request, response, door) {
       if (pathOf(request) === '/healthz') return void sendJson(response, 200, { status: 'live' });
       if (pathOf(request) === '/readyz') return void sendReadiness(response, checks);
-      if (!ready)
+      if (house === undefined)
         return writeError(response, new DomainError('DATABASE_UNAVAILABLE', 'Meterflow is starting.'));
       entrances.set(request, door);
       server.emit('request', request, response);
     },
     upgrade(request, socket, head) {
-      if (!ready)
+      if (house === undefined)
         return refuseUpgrade(socket, new DomainError('DATABASE_UNAVAILABLE', 'Meterflow is starting.'));
       void gate.admits(request).then((admitted) => {
         // The editor's own channel asks for its login inside.
@@ -65,9 +68,8 @@ export async function openFront(
   return {
     doors,
     server,
-    admit(house) {
-      server.on('request', routes(environment, house, gate));
-      ready = true;
+    admit(applications) {
+      house = routes(environment, applications, gate);
     },
   };
 }
