@@ -60,8 +60,9 @@ function showBroker(
   const held = deliveries.stats().heldOldestMs;
   const count = (number: number): string => number.toLocaleString('en');
   const place = `${broker.port} · ${count(clients)} ${clients === 1 ? 'client' : 'clients'}`;
-  if (database.state === 'down') host.status('warning', `${place} · database away, ${count(inflight)} held`);
-  else if (held > heldLongMs)
+  if (database.state === 'down') {
+    host.status('warning', `${place} · database away${inflight > 0 ? `, ${count(inflight)} held` : ''}`);
+  } else if (held > heldLongMs)
     host.status('warning', `${place} · ${count(inflight)} held for ${Math.round(held / 1000)} s`);
   else if (saturated) host.status('warning', `${place} · full: ${count(inflight)} in flight`);
   else {

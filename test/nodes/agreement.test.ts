@@ -18,7 +18,10 @@ interface Registered {
   readonly icon?: string;
   readonly inputs?: number;
   readonly outputs?: number;
-  readonly defaults: Record<string, { value: unknown; type?: string; required?: boolean; validate?: unknown }>;
+  readonly defaults: Record<
+    string,
+    { value: unknown; type?: string; required?: boolean; validate?: unknown }
+  >;
   readonly credentials?: Record<string, unknown>;
   readonly label: (this: object) => string;
   readonly paletteLabel?: (this: object) => string;
@@ -58,7 +61,10 @@ describe('A node and its partners agree', () => {
 
       it('has a field for each of them', () => {
         const prefix = isConfig ? 'node-config-input-' : 'node-input-';
-        for (const key of [...Object.keys(definition.defaults), ...Object.keys(definition.credentials ?? {})]) {
+        for (const key of [
+          ...Object.keys(definition.defaults),
+          ...Object.keys(definition.credentials ?? {}),
+        ]) {
           const present = html.includes(`id="${prefix}${key}"`) || html.includes(`id="${prefix}${key}-list"`);
           assert.ok(present, `no field ${prefix}${key}`);
         }
@@ -79,6 +85,9 @@ describe('A node and its partners agree', () => {
         const used = new Set<string>();
         for (const [, key = ''] of html.matchAll(/data-i18n="(?:\[\w+\])?([^"]+)"/g)) used.add(key);
         for (const [, key = ''] of html.matchAll(/\._\(\s*'([^']+)'\s*\)/g)) used.add(key);
+        for (const [, name = ''] of html.matchAll(new RegExp(`id="${type}-tab-(\\w+)"`, 'g'))) {
+          used.add(`${type}.tab.${name}`);
+        }
         for (const key of used) assert.ok(translate(key), `no text for ${key}`);
         const dynamic = [`${type}.outputs.`, `${type}.operation.`];
         for (const key of flatten(catalog)) {
@@ -93,7 +102,8 @@ describe('A node and its partners agree', () => {
         const found = [...help.matchAll(/<h3>(\w+)<\/h3>/g)].map(([, heading = '']) => heading);
         const wanted = headings.filter(
           (heading) =>
-            (heading !== 'Inputs' || definition.inputs === 1) && (heading !== 'Outputs' || outputs.length > 0),
+            (heading !== 'Inputs' || definition.inputs === 1) &&
+            (heading !== 'Outputs' || outputs.length > 0),
         );
         assert.deepEqual(found, wanted);
         assert.match(help.slice(0, help.indexOf('<h3>')), /<p>[\s\S]{40,}<\/p>/, 'a summary comes first');
@@ -130,7 +140,11 @@ describe('A node and its partners agree', () => {
         const host = ['id', 'type', 'z', 'g', 'x', 'y', 'wires', 'name', 'info', 'd', 'l', 'icon'];
         for (const node of mine) {
           const own = Object.keys(node).filter((key) => !host.includes(key));
-          assert.deepEqual(own.sort(), fieldsOf(source, 'Config').sort(), `properties of ${String(node['name'])}`);
+          assert.deepEqual(
+            own.sort(),
+            fieldsOf(source, 'Config').sort(),
+            `properties of ${String(node['name'])}`,
+          );
         }
       });
     });
@@ -158,7 +172,10 @@ function registered(type: string, html: string): Registered {
   const window: Record<string, unknown> = {};
   const RED = {
     nodes: { registerType: (name: string, definition: Registered) => found.set(name, definition) },
-    validators: { typedInput: () => () => true, regex: (pattern: RegExp) => (text: string) => pattern.test(text) },
+    validators: {
+      typedInput: () => () => true,
+      regex: (pattern: RegExp) => (text: string) => pattern.test(text),
+    },
   };
   const context = { window, RED, $: () => undefined, ...shared() };
   runInNewContext(scriptsOf(html), context);
@@ -189,13 +206,16 @@ function outputsOf(source: string): string[] {
 }
 
 function fieldsOf(source: string, name: string): string[] {
-  const body = new RegExp(`interface ${name}(?: extends NodeDef)? \\{([\\s\\S]*?)\\n\\}`).exec(source)?.[1] ?? '';
+  const body =
+    new RegExp(`interface ${name}(?: extends NodeDef)? \\{([\\s\\S]*?)\\n\\}`).exec(source)?.[1] ?? '';
   return [...body.matchAll(/^ {2}(\w+)\??:/gm)].map(([, key = '']) => key);
 }
 
 /** `operation` is read in request.ts, from the whole config. */
 function isUsed(source: string, key: string): boolean {
-  return source.includes(`config.${key}`) || (key.startsWith('operation') && source.includes('chosenOperation('));
+  return (
+    source.includes(`config.${key}`) || (key.startsWith('operation') && source.includes('chosenOperation('))
+  );
 }
 
 function lookup(catalog: unknown, key: string): string {

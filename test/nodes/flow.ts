@@ -1,0 +1,108 @@
+import helper from 'node-red-node-test-helper';
+import type { NodeAPI } from 'node-red';
+import { closeAllBrokers } from '../../src/broker/runtime.js';
+import activityWindow from '../../nodes/activity-window.js';
+import apiError from '../../nodes/api-error.js';
+import devicePresence from '../../nodes/device-presence.js';
+import deviceRegistry from '../../nodes/device-registry.js';
+import messageQuarantine from '../../nodes/message-quarantine.js';
+import messageStore from '../../nodes/message-store.js';
+import meterAuthBroker from '../../nodes/meter-auth-broker.js';
+import meterDatabase from '../../nodes/meter-database.js';
+import meterMqtt from '../../nodes/meter-mqtt.js';
+import meterQuery from '../../nodes/meter-query.js';
+import readingStore from '../../nodes/reading-store.js';
+import readingValidator from '../../nodes/reading-validator.js';
+import virtualMeter from '../../nodes/virtual-meter.js';
+
+const all: ((RED: NodeAPI) => void)[] = [
+  meterDatabase,
+  meterMqtt,
+  meterAuthBroker,
+  readingValidator,
+  readingStore,
+  messageStore,
+  messageQuarantine,
+  devicePresence,
+  deviceRegistry,
+  meterQuery,
+  apiError,
+  activityWindow,
+  virtualMeter,
+];
+
+export interface FlowMessage {
+  readonly topic?: string;
+  readonly payload?: unknown;
+  readonly statusCode?: number;
+  readonly [key: string]: unknown;
+}
+
+export interface NodeStatus {
+  readonly fill?: string;
+  readonly text?: string;
+}
+
+type FlowNode = { readonly id: string; readonly type: string } & Record<string, unknown>;
+
+/** A flow on the real runtime. Every node has the tab `tab`; a `helper` node keeps what reaches it. */
+export interface RunningFlow {
+  send(id: string, message: object): void;
+  /** What reached the helper node so far. */
+  received(id: string): readonly FlowMessage[];
+  /** The last status of a node. */
+  status(id: string): NodeStatus;
+  /** Deploys it anew, all nodes. */
+  redeploy(): Promise<void>;
+}
+
+helper.init(require.resolve('node-red'));
+
+export async function startFlow(nodes: readonly FlowNode[]): Promise<RunningFlow> {
+  const flow = [
+    { id: 'tab', type: 'tab', label: 'Test' },
+    ...nodes.map((node) => (isConfig(node) ? node : { z: 'tab', wires: [], ...node })),
+  ];
+  await helper.startServer();
+  await helper.load(all, flow);
+  const inbox = new Map<string, FlowMessage[]>();
+  const statuses = new Map<string, NodeStatus>();
+  const watch = (): void => {
+    for (const { id, type } of nodes) {
+      const node = helper.getNode(id);
+      if (type === 'helper') node.on('input', (message) => keep(inbox, id, message as FlowMessage));
+      // The status of the start is gone by the time that the flow is loaded; the next one comes within a second.
+      else
+        node.on(
+          'call:status' as never,
+          ((call: { args: [NodeStatus] }) => statuses.set(id, call.args[0])) as never,
+        );
+    }
+  };
+  watch();
+  return {
+    send: (id, message) => helper.getNode(id).receive(message as never),
+    received: (id) => inbox.get(id) ?? [],
+    status: (id) => statuses.get(id) ?? {},
+    async redeploy() {
+      await helper.setFlows(flow);
+      watch();
+    },
+  };
+}
+
+export async function stopFlow(): Promise<void> {
+  await helper.unload();
+  await closeAllBrokers({ drainMs: 100 });
+  await new Promise<void>((stopped) => helper.stopServer(() => stopped()));
+}
+
+function keep(inbox: Map<string, FlowMessage[]>, id: string, message: FlowMessage): void {
+  const kept = inbox.get(id) ?? [];
+  kept.push(message);
+  inbox.set(id, kept);
+}
+
+function isConfig({ type }: FlowNode): boolean {
+  return type === 'meter-database' || type === 'meter-mqtt';
+}
