@@ -1,5 +1,6 @@
 import { Client, type ClientConfig } from 'pg';
 import { DomainError } from '../errors.js';
+import { metrics } from '../operation/metrics.js';
 import { asFailure, isOutOfResources, unavailable } from './failures.js';
 
 export interface Listener {
@@ -41,7 +42,9 @@ export function createMonitor(connection: ClientConfig): Monitor {
     if (next === reason) return;
     const flipped = (next === null) !== (reason === null);
     reason = next;
-    if (flipped) for (const listener of stateListeners) listener(next === null ? 'up' : 'down', next);
+    if (!flipped) return;
+    metrics.databaseUp.set(next === null ? 1 : 0);
+    for (const listener of stateListeners) listener(next === null ? 'up' : 'down', next);
   }
 
   async function connect(): Promise<Client> {
