@@ -2,11 +2,16 @@
  * npm run bench [-- --quick] [--only NAME]… [--meters N]: the product beside a stock Node-RED flow and an expert's script,
  * with the same readings, one after the other on this machine. The result is also written to artifacts/bench/.
  */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { compete, type Entry } from '../test/bench/contest.js';
+import { ours, settings } from '../test/bench/contestants/ours.js';
 import { script } from '../test/bench/contestants/script.js';
 import { stock } from '../test/bench/contestants/stock.js';
 import type { Lengths } from '../test/bench/measure.js';
+import { machine, table, type Report } from '../test/bench/report.js';
+import { measureStart } from '../test/bench/start-memory.js';
 
 const full: Lengths = {
   warmUpSeconds: 5,
@@ -20,8 +25,9 @@ const quick: Lengths = {
   fixedSeconds: 4,
   maxSeconds: 4,
   searchSeconds: 3,
-  searchStepsMax: 3,
+  searchStepsMax: 2,
 };
+const folder = resolve(__dirname, '../artifacts/bench');
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
@@ -31,15 +37,27 @@ async function main(): Promise<void> {
       meters: { type: 'string', default: '500' },
     },
   });
+  const meters = Number(values.meters);
+  const lengths = values.quick ? quick : full;
+  const wanted = (name: string): boolean => values.only?.some((word) => name.includes(word)) ?? true;
+
+  const start = wanted('start') ? await measureStart() : null;
   const entries: Entry[] = [];
-  for (const contestant of [stock, script]) {
-    if (values.only?.some((word) => contestant.name.includes(word)) === false) continue;
-    process.stdout.write(`${contestant.name}\n`);
-    const log = (line: string): void => void process.stdout.write(`  ${line}\n`);
-    const lengths = values.quick ? quick : full;
-    entries.push(await compete(contestant, { meters: Number(values.meters), lengths, log }));
+  for (const contestant of [ours, stock, script].filter(({ name }) => wanted(name))) {
+    say(contestant.name);
+    entries.push(await compete(contestant, { meters, lengths, log: (line) => say(`  ${line}`) }));
   }
-  process.stdout.write(`${JSON.stringify(entries, null, 2)}\n`);
+  const at = new Date().toISOString();
+  const mode = values.quick ? 'quick' : 'full';
+  const report: Report = { at, machine: machine(), mode, meters, settings, start, entries };
+  const file = join(folder, `${at.replaceAll(':', '-')}.json`);
+  await mkdir(folder, { recursive: true });
+  await writeFile(file, `${JSON.stringify(report, null, 2)}\n`);
+  say(`\n${table(report)}\n${file}`);
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
 }
 
 main().then(

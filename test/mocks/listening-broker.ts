@@ -17,8 +17,10 @@ export interface ListeningBroker {
   close(): Promise<void>;
 }
 
-/** A plain MQTT broker that remembers what meters say; `password` is the only one that it lets in. */
-export async function startListeningBroker(password: string, port = 0): Promise<ListeningBroker> {
+export type Admits = (user: string, password: string) => boolean | Promise<boolean>;
+
+/** A plain MQTT broker that remembers what meters say. */
+export async function startListeningBroker(admits: Admits, port = 0): Promise<ListeningBroker> {
   const aedes = await Aedes.createBroker();
   const server: Server = createServer(aedes.handle).listen(port, '127.0.0.1');
   await once(server, 'listening');
@@ -31,9 +33,12 @@ export async function startListeningBroker(password: string, port = 0): Promise<
       if (server.listening) await new Promise<void>((resolve) => server.close(() => resolve()));
     },
   };
-  aedes.authenticate = (_client, _user, given, done) => {
-    if (given?.toString() === password) return done(null, true);
-    done(Object.assign(new Error('refused'), { returnCode: 5 }), false);
+  aedes.authenticate = (_client, user, password, done) => {
+    void admit();
+    async function admit(): Promise<void> {
+      if (await admits(user ?? '', password?.toString() ?? '')) done(null, true);
+      else done(Object.assign(new Error('refused'), { returnCode: 5 }), false);
+    }
   };
   aedes.authorizePublish = (client, packet, done) => {
     broker.heard.push({

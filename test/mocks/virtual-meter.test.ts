@@ -9,6 +9,7 @@ import { freePort } from '../support/ports.js';
 import { startListeningBroker, type ListeningBroker } from './listening-broker.js';
 
 const password = 'a-secret-of-this-test';
+const admits = (user: string, given: string) => user === 'DEMO-01' && given === password;
 const noon = Date.parse('2026-11-20T12:00:00Z');
 
 describe('A virtual meter', () => {
@@ -18,7 +19,7 @@ describe('A virtual meter', () => {
 
   beforeEach(async () => {
     time = noon + 60_000;
-    broker = await startListeningBroker(password);
+    broker = await startListeningBroker(admits);
     meter = meterWith({});
   });
   afterEach(async () => {
@@ -93,7 +94,7 @@ describe('A virtual meter', () => {
     await eventually(() => assert.equal(meter.state.connection, 'offline'));
     assert.match(meter.state.reason ?? '', /ECONNREFUSED/);
     assert.equal(meter.state.waiting, 96);
-    const late = await startListeningBroker(password, port);
+    const late = await startListeningBroker(admits, port);
     try {
       await upToDate();
       assert.equal(late.heard.length, 96);

@@ -1,4 +1,4 @@
-import type { Login } from '../load/mqtt-wire.js';
+import type { MeterLogin } from '../load/publisher.js';
 
 /** Somebody who takes readings over MQTT and stores them in `meter_readings`. */
 export interface Contestant {
@@ -21,7 +21,7 @@ export interface Running {
   readonly mqttPort: number;
   /** Roots of its process trees, the database aside. */
   readonly pids: readonly number[];
-  readonly logins: readonly (Login & { readonly meterId: string })[];
+  readonly logins: readonly MeterLogin[];
   /** True when a PUBACK promises nothing yet, so that the database has to be watched until it stands still. */
   readonly storesLater: boolean;
   stop(): Promise<void>;

@@ -3,8 +3,7 @@
  * step at a time and answers with what was acknowledged.
  */
 import { emptyLatencies } from './latency-histogram.js';
-import type { Login } from './mqtt-wire.js';
-import { Publisher } from './publisher.js';
+import { Publisher, type MeterLogin } from './publisher.js';
 import type { ReadingPlan } from './reading-plan.js';
 
 export interface ConnectOrder {
@@ -14,7 +13,7 @@ export interface ConnectOrder {
   readonly plan: ReadingPlan;
   /** The first reading's number. */
   readonly first: number;
-  readonly meters: readonly (Login & { readonly meterId: string })[];
+  readonly meters: readonly MeterLogin[];
 }
 
 /** `paced`: `rate` readings per second, come what may. `max`: each connection keeps `window` readings under way. */
@@ -64,10 +63,10 @@ async function obey(order: ConnectOrder | StepOrder | { order: 'end' }): Promise
 }
 
 async function connectAll({ host, port, plan, first, meters }: ConnectOrder): Promise<number> {
-  publishers = meters.map(({ meterId }) => new Publisher(meterId, plan, first, latencies));
+  publishers = meters.map((login) => new Publisher(login, plan, first, latencies));
   for (let from = 0; from < meters.length; from += connectsAtOnce) {
-    const some = meters.slice(from, from + connectsAtOnce);
-    await Promise.all(some.map((login, i) => publishers[from + i]?.connect(host, port, login)));
+    const some = publishers.slice(from, from + connectsAtOnce);
+    await Promise.all(some.map((publisher) => publisher.connect(host, port)));
   }
   return publishers.length;
 }

@@ -13,6 +13,10 @@ import {
 } from './mqtt-wire.js';
 import type { ReadingPlan } from './reading-plan.js';
 
+export interface MeterLogin extends Login {
+  readonly meterId: string;
+}
+
 /** Readings of one connection under way at most: with 64 kB of packets no socket buffer is the limit. */
 export const inflightMax = 1_024;
 
@@ -24,6 +28,7 @@ export class Publisher {
   acknowledgedCount = 0;
   lost: string | undefined;
   onAcknowledged: (() => void) | undefined;
+  readonly #login: MeterLogin;
   readonly #plan: ReadingPlan;
   readonly #template: PublishTemplate;
   readonly #reader = new AnswerReader();
@@ -34,24 +39,25 @@ export class Publisher {
   #acknowledged = new Uint8Array(4_096);
   #socket: Socket | undefined;
 
-  constructor(meterId: string, plan: ReadingPlan, first: number, latencies: Float64Array) {
+  constructor(login: MeterLogin, plan: ReadingPlan, first: number, latencies: Float64Array) {
+    this.#login = login;
     this.#plan = plan;
-    this.#template = publishTemplate(meterId);
+    this.#template = publishTemplate(login.meterId);
     this.#latencies = latencies;
     this.#first = first;
     this.next = first;
   }
 
   /** Resolves at CONNACK 0. */
-  connect(host: string, port: number, login: Login): Promise<void> {
+  connect(host: string, port: number): Promise<void> {
     return new Promise((resolve, reject) => {
       const socket = connect({ host, port, noDelay: true });
       this.#socket = socket;
       const fail = (reason: string): void => {
         this.lost ??= reason;
-        reject(new Error(`${login.clientId}: ${reason}`));
+        reject(new Error(`${this.#login.clientId}: ${reason}`));
       };
-      socket.on('connect', () => socket.write(connectPacket(login)));
+      socket.on('connect', () => socket.write(connectPacket(this.#login)));
       socket.on('data', (chunk: Buffer) =>
         this.#reader.read(
           chunk,

@@ -46,17 +46,19 @@ function flush(): void {
   timer = undefined;
   if (meters.length === 0 || inserting >= insertsAtOnce) return;
   const values = [meters.splice(0, batchMax), energies.splice(0, batchMax), times.splice(0, batchMax)];
+  void store(values);
+}
+
+async function store(values: unknown[]): Promise<void> {
   inserting += 1;
-  pool.query({ ...insert, values }).then(
-    () => {
-      inserting -= 1;
-      if (meters.length > 0) flush();
-    },
-    (error: unknown) => {
-      process.stderr.write(`${String(error)}\n`);
-      process.exit(1);
-    },
-  );
+  try {
+    await pool.query({ ...insert, values });
+  } catch (error) {
+    process.stderr.write(`${String(error)}\n`);
+    process.exit(1);
+  }
+  inserting -= 1;
+  if (meters.length > 0) flush();
 }
 
 process.on('SIGTERM', () => process.exit(0));

@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { secretMatches } from '../../src/devices/credentials.js';
+import { createRegistry } from '../../src/devices/registry.js';
+import {
+  createVirtualFleet,
+  type VirtualFleet,
+  type VirtualFleetOptions,
+} from '../../src/mocks/virtual-fleet.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { eventually } from '../support/eventually.js';
+import { startListeningBroker, type ListeningBroker } from './listening-broker.js';
+
+describe('A virtual fleet', () => {
+  let test: TestDatabase;
+  let broker: ListeningBroker;
+  let fleet: VirtualFleet;
+
+  beforeEach(async () => {
+    test = await createTestDatabase();
+    broker = await startListeningBroker(async (user, password) => {
+      const { rows } = await test.database.query<{ password_hash: Buffer }>({
+        text: 'select password_hash from devices where mqtt_user = $1',
+        values: [user],
+      });
+      return rows[0] !== undefined && secretMatches(password, rows[0].password_hash);
+    });
+    fleet = fleetOf({});
+  });
+  afterEach(async () => {
+    await fleet.stop();
+    await broker.close();
+    await test.drop();
+  });
+
+  function fleetOf(options: Partial<VirtualFleetOptions>): VirtualFleet {
+    const registry = createRegistry(test.database);
+    const mqtt = { host: '127.0.0.1', port: broker.port };
+    const fixed = { count: 3, prefix: 'DEMO', seed: 1, backfillHours: 1, telemetrySeconds: 0 };
+    return createVirtualFleet({ ...fixed, registry, mqtt, ...options });
+  }
+
+  async function devices(): Promise<Record<string, unknown>[]> {
+    const text = 'select meter_id, drn, type, name, mock from devices order by meter_id';
+    return (await test.database.query<Record<string, unknown>>({ text })).rows;
+  }
+
+  it('registers its meters as ordinary devices, the first with a DRN, and connects each with its own credentials', async () => {
+    await fleet.start();
+    await eventually(() => assert.deepEqual([fleet.state.online, fleet.state.acknowledged], [3, 12]));
+    const rows = await devices();
+    assert.deepEqual(
+      rows.map(({ meter_id, drn, type, mock }) => [meter_id, drn, type, mock]),
+      [
+        ['DEMO-01', '09000030529', 'meter', false],
+        ['DEMO-02', null, 'meter', false],
+        ['DEMO-03', null, 'meter', false],
+      ],
+    );
+    assert.ok(rows.every(({ name }) => typeof name === 'string' && name !== ''));
+    assert.deepEqual([...new Set(broker.heard.map(({ client }) => client))].sort(), [
+      'DEMO-01',
+      'DEMO-02',
+      'DEMO-03',
+    ]);
+  });
+
+  it('takes over the same devices with fresh passwords at the next start', async () => {
+    await fleet.start();
+    await eventually(() => assert.equal(fleet.state.online, 3));
+    await fleet.stop();
+    const before = await devices();
+    fleet = fleetOf({});
+    await fleet.start();
+    await eventually(() => assert.equal(fleet.state.online, 3));
+    assert.deepEqual(await devices(), before);
+  });
+
+  it('does without the DRN when another device has it', async () => {
+    const registry = createRegistry(test.database);
+    await registry.create({ type: 'meter', meter_id: 'REAL', drn: '09000030529' }, { name: 'test' });
+    await fleet.start();
+    assert.deepEqual(
+      (await devices()).map(({ meter_id, drn }) => [meter_id, drn]),
+      [
+        ['DEMO-01', null],
+        ['DEMO-02', null],
+        ['DEMO-03', null],
+        ['REAL', '09000030529'],
+      ],
+    );
+  });
+
+  it('tells listeners what each meter does, and is silent after stop', async () => {
+    const seen = new Set<string>();
+    fleet.onState((meter) => seen.add(`${meter.meter_id} ${meter.connection}`));
+    await fleet.start();
+    await eventually(() => assert.equal(fleet.state.acknowledged, 12));
+    await fleet.stop();
+    assert.ok(seen.has('DEMO-02 online') && seen.has('DEMO-02 stopped'));
+    assert.equal(fleet.state.meters, 0);
+  });
+});
