@@ -67,6 +67,8 @@ export function openDatabase(options: DatabaseOptions): Database {
   const monitor = createMonitor(connection);
   // An idle pooled connection that breaks reports here; without a listener it would end the process.
   pool.on('error', (error) => monitor.suspect(error));
+  // One that breaks between two statements of a transaction has no other listener; its next query fails.
+  pool.on('connect', (client) => client.on('error', () => {}));
 
   async function withClient<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {
     let client: PoolClient | undefined;
