@@ -51,6 +51,8 @@ interface Waiting {
 export class Connection {
   /** The user name of the CONNECT, before it is believed. */
   claimedUser = '';
+  /** The session was stored before. */
+  isResumed = false;
   /** CONNACK 0 was written. */
   wasOpen = false;
   state: 'connecting' | 'admitting' | 'open' | 'closed' = 'connecting';
@@ -195,7 +197,10 @@ export class Connection {
 
   sendFromAedes(bytes: Buffer): void {
     this.outbound.note(bytes);
-    this.write(bytes);
+    // [MQTT-3.2.2-2]: aedes knows of a stored session only by its subscriptions.
+    if (this.isResumed && this.state === 'admitting' && bytes[0] === 0x20)
+      this.write(withSessionPresent(bytes));
+    else this.write(bytes);
     if (this.outbound.unacknowledged > 20_000) this.close('too many messages unacknowledged');
   }
 
@@ -327,4 +332,10 @@ export class Connection {
     this.stream?.hand(buffer, head, end);
     return true;
   }
+}
+
+function withSessionPresent(connackAndMore: Buffer): Buffer {
+  const bytes = Buffer.from(connackAndMore);
+  bytes[2] = 1;
+  return bytes;
 }

@@ -67,6 +67,7 @@ export class Reception {
       if (connection.isClosed) return;
     }
     if (principal.kind === 'device') connection.bucket = rates.of(user);
+    connection.isResumed = !connect.clean && sessions.get(clientId) !== undefined;
     connection.session = sessions.open(clientId, user, connect.clean, connection);
     engine().attach(connection, connect);
   }
