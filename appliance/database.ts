@@ -8,7 +8,7 @@ import type { Closing } from './closing.js';
 import type { Progress } from './progress.js';
 
 /** A database of somebody else's may still be starting, too. */
-const readyMs = 60_000;
+const readyMs = 30_000;
 
 /** The database that this start uses: an embedded server or DATABASE_URL; awaited, and brought up to date. */
 export async function prepareDatabase(

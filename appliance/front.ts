@@ -3,6 +3,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createRequire } from 'node:module';
 import type { Express, NextFunction, Request, Response } from 'express';
 import { DomainError } from '../src/errors.js';
+import { docsPage } from '../src/http/docs-page.js';
 import { openDoors, refuseUpgrade } from '../src/http/doors.js';
 import type { DoorPlan, Doors } from '../src/http/doors.js';
 import { writeError } from '../src/http/errors.js';
@@ -74,6 +75,11 @@ export async function openFront(
   };
 }
 
+/** Never the editor's. */
+function isOwnPath(path: string): boolean {
+  return isApiPath(path) || /^\/(?:metrics|docs|dashboard)(?:\/|$)/.test(path);
+}
+
 /** Which door a request came through; compat ports lead to the API only. */
 const entrances = new WeakMap<IncomingMessage, DoorPlan>();
 
@@ -84,7 +90,7 @@ function routes(environment: Environment, house: House, gate: Gate): Express {
   root.disable('x-powered-by');
   root.set('trust proxy', environment.TRUST_PROXY ?? false);
   root.use((request: Request, response: Response, next: NextFunction) => {
-    const editor = entrances.get(request)?.variable === 'PORT' && !isApiPath(request.path);
+    const editor = entrances.get(request)?.variable === 'PORT' && !isOwnPath(request.path);
     // The editor's parsers would answer bad JSON in their own way, so the API passes it by.
     if (editor) house.httpAdmin(request, response, next);
     else next();
@@ -94,6 +100,12 @@ function routes(environment: Environment, house: House, gate: Gate): Express {
   });
   root.get('/metrics', (_request: Request, response: Response, next: NextFunction) => {
     registry.metrics().then((text) => response.type(registry.contentType).send(text), next);
+  });
+  root.get(['/docs', '/docs/index.html'], (_request: Request, response: Response) => {
+    response
+      .type('html')
+      .set('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'")
+      .send(docsPage());
   });
   root.use(house.httpNode);
   root.use((request: Request, response: Response) => {
