@@ -15,7 +15,10 @@ import readingStore from '../../nodes/reading-store.js';
 import readingValidator from '../../nodes/reading-validator.js';
 import virtualMeter from '../../nodes/virtual-meter.js';
 
+const catchNode = require('@node-red/nodes/core/common/25-catch.js') as (RED: NodeAPI) => void;
+
 const all: ((RED: NodeAPI) => void)[] = [
+  catchNode,
   meterDatabase,
   meterMqtt,
   meterAuthBroker,
@@ -61,7 +64,7 @@ helper.init(require.resolve('node-red'));
 export async function startFlow(nodes: readonly FlowNode[]): Promise<RunningFlow> {
   const flow = [
     { id: 'tab', type: 'tab', label: 'Test' },
-    ...nodes.map((node) => (isConfig(node) ? node : { z: 'tab', wires: [], ...node })),
+    ...nodes.map((node) => (isConfig(node) ? node : { z: 'tab', x: 0, y: 0, wires: [], ...node })),
   ];
   await helper.startServer();
   await helper.load(all, flow);

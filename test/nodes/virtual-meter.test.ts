@@ -1,0 +1,101 @@
+import { strict as assert } from 'node:assert';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { eventually } from '../support/eventually.js';
+import { freePort } from '../support/ports.js';
+import { startFlow, stopFlow } from './flow.js';
+
+describe('virtual-meter and activity-window', () => {
+  let test: TestDatabase;
+  before(async () => {
+    test = await createTestDatabase();
+  });
+  after(() => test.drop());
+  afterEach(() => stopFlow());
+
+  const flow = (port: number, count: string): Parameters<typeof startFlow>[0] => [
+    { id: 'db', type: 'meter-database', url: test.url, connectionsMax: '4' },
+    {
+      id: 'mqtt',
+      type: 'meter-mqtt',
+      host: '',
+      embeddedHost: '0.0.0.0',
+      port: String(port),
+      tls: '',
+      clientId: '',
+    },
+    {
+      id: 'meters',
+      type: 'virtual-meter',
+      database: 'db',
+      mqtt: 'mqtt',
+      count,
+      prefix: 'DEMO',
+      seed: '1',
+      backfillHours: '2',
+      telemetrySeconds: '1',
+      wires: [['states']],
+    },
+    {
+      id: 'broker',
+      type: 'meter-auth-broker',
+      database: 'db',
+      host: '127.0.0.1',
+      port: String(port),
+      wires: [['validator'], ['messages'], []],
+    },
+    { id: 'validator', type: 'reading-validator', wires: [['store'], []] },
+    { id: 'store', type: 'reading-store', database: 'db', wires: [['activity'], ['activity'], []] },
+    { id: 'messages', type: 'message-store', database: 'db', wires: [['activity']] },
+    {
+      id: 'activity',
+      type: 'activity-window',
+      windowSeconds: '60',
+      keep: '3',
+      everySeconds: '1',
+      wires: [['seen']],
+    },
+    { id: 'states', type: 'helper' },
+    { id: 'seen', type: 'helper' },
+  ];
+
+  it('meters register, connect, fill two hours and send telemetry; a second start yields duplicates only', async () => {
+    const port = await freePort();
+    const running = await startFlow(flow(port, '2'));
+    interface Snapshot {
+      readonly totals: { stored: number; duplicate: number; message: number };
+      readonly latest: unknown[];
+    }
+    const last = (): Snapshot | undefined => running.received('seen').at(-1)?.payload as Snapshot | undefined;
+    await eventually(() => {
+      assert.equal(last()?.totals.stored, 16);
+      assert.ok((last()?.totals.message ?? 0) > 0);
+      assert.equal(last()?.latest.length, 3);
+    });
+    await eventually(() => {
+      assert.equal(running.status('meters').fill, 'green');
+      assert.match(running.status('meters').text ?? '', /^2 meters · \d+\.\d kW/);
+    });
+    assert.ok(running.received('states').length > 0);
+    await stopFlow();
+
+    const again = await startFlow(flow(await freePort(), '2'));
+    await eventually(() => {
+      const snapshot = again.received('seen').at(-1)?.payload as Snapshot | undefined;
+      assert.ok((snapshot?.totals.duplicate ?? 0) >= 15);
+      assert.ok((snapshot?.totals.stored ?? 0) <= 2);
+    });
+  });
+
+  it('none are wanted: no device is registered', async () => {
+    const running = await startFlow(flow(await freePort(), '0'));
+    await eventually(() => running.status('broker').fill === 'green');
+    assert.equal(running.received('states').length, 0);
+  });
+
+  it('a topic that is no outcome is an error of that message', async () => {
+    const caught = { id: 'catch', type: 'catch', scope: null, wires: [['states']] };
+    const running = await startFlow([...flow(await freePort(), '0'), caught]);
+    running.send('activity', { topic: 'nonsense', payload: [] });
+    await eventually(() => running.received('states').length === 1);
+  });
+});
