@@ -60,6 +60,7 @@ function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 main().then(
   () => process.exit(0),
   (error: unknown) => {

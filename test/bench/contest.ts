@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,6 +21,12 @@ export async function compete(
   const place = join(folder, 'contestant');
   await mkdir(place);
   const server = await startEmbeddedServer({ dataDir: join(folder, 'database'), log: () => undefined });
+  // When the bench is interrupted: nothing of it stays behind.
+  const kill = (): void => {
+    process.kill(server.pid, 'SIGINT');
+    rmSync(folder, { recursive: true, force: true });
+  };
+  process.once('exit', kill);
   try {
     const meterIds = Array.from({ length: meters }, (_, index) => meterIdOf(index));
     const running = await contestant.start({ databaseUrl: server.url, folder: place, meterIds, log });
@@ -31,6 +38,7 @@ export async function compete(
       await running.stop();
     }
   } finally {
+    process.off('exit', kill);
     await server.stop();
     await rm(folder, { recursive: true, force: true });
   }

@@ -54,7 +54,7 @@ export function table(report: Report): string {
     const mine = value(first);
     const show = (number: number | null): string => (number === null ? '–' : format(number));
     const others = peers.flatMap((peer) => [show(value(peer)), ratio ? times(mine, value(peer)) : '']);
-    return [label, show(mine), ...others];
+    return [label, show(mine)].concat(others);
   });
   return `${aligned([head, ...body])}\n\n${notes(report).join('\n')}`;
 }

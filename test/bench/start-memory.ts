@@ -11,7 +11,7 @@ export interface StartMemory {
 /** The start as a newcomer does it, with nothing set. */
 export async function measureStart(): Promise<StartMemory> {
   const started = performance.now();
-  const appliance = await startAppliance({ env: { LOG_LEVEL: 'warn' } });
+  const appliance = await startAppliance();
   try {
     const startSeconds = (performance.now() - started) / 1_000;
     // The virtual meters have sent their last day by then.

@@ -22,10 +22,11 @@ export const ours: Contestant = {
       env: {
         ...settings,
         DATABASE_URL: databaseUrl,
-        LOG_LEVEL: 'warn',
         ...(profile === undefined ? {} : { NODE_OPTIONS: profile }),
       },
     });
+    const kill = (): void => appliance.kill('SIGTERM');
+    process.once('exit', kill);
     const passwords = await registerAtOnce(databaseUrl, meterIds);
     return {
       mqttPort: appliance.mqttPort,
@@ -38,6 +39,7 @@ export const ours: Contestant = {
       })),
       storesLater: false,
       async stop() {
+        process.off('exit', kill);
         await appliance.stop();
       },
     };
