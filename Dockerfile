@@ -3,6 +3,7 @@ FROM node:24-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 COPY appliance/package.json appliance/
+COPY appliance/no-telemetry appliance/no-telemetry
 RUN npm ci
 COPY . .
 RUN npm run build
