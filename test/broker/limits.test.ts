@@ -91,7 +91,6 @@ describe('Limits that no client can disturb another by [M-15]', () => {
     const from = Date.now();
     for (let id = 1; id <= 120; id++) fast.send(publishPacket(READINGS, `{"n":${id}}`, id));
     await eventually(() => broker.stats().throttled === 1);
-    await fast.expectSilence().catch(() => {}); // PUBACKs of the burst come first
     other.send(publishPacket('meters/METER002/readings', '{}', 1));
     await other.expect(puback(1));
     assert.ok(Date.now() - from < 450, 'the other client did not wait');
@@ -148,13 +147,13 @@ describe('Limits that no client can disturb another by [M-15]', () => {
   it('bounds the bytes in flight as well', async () => {
     const { broker, port, sink } = await startTestBroker({ inflightBytesMax: 50_000 });
     const wire = await Wire.login(port, as('METER001'));
-    for (let id = 1; id <= 30; id++) wire.send(publishPacket(READINGS, 'x'.repeat(10_000), id));
+    for (let id = 1; id <= 10; id++) wire.send(publishPacket(READINGS, 'x'.repeat(10_000), id));
     await eventually(() => broker.stats().saturated);
     await wire.expectSilence();
     assert.equal(sink.deliveries.length, 5);
     sink.settling = true;
     sink.settleAll();
-    await wire.expect(...Array.from({ length: 30 }, (_, i) => puback(i + 1)));
+    await wire.expect(...Array.from({ length: 10 }, (_, i) => puback(i + 1)));
     wire.end();
     await broker.close({ drainMs: 0 });
   });
@@ -210,14 +209,14 @@ describe('Limits that no client can disturb another by [M-15]', () => {
   });
 
   it('serves others while one sends garbage', async () => {
-    const { broker, port } = await startTestBroker();
+    const { broker, port } = await startTestBroker({ connectTimeoutMs: 500 });
     const good = await Wire.login(port, as('METER001'));
-    for (let i = 0; i < 50; i++) {
-      const bad = await Wire.open(port);
-      bad.send(Buffer.from(Array.from({ length: 200 }, () => Math.floor(Math.random() * 256))));
-      bad.send(packet(0x30, text('x')));
-      await bad.expectClosed();
+    const bad = await Promise.all(Array.from({ length: 50 }, () => Wire.open(port)));
+    for (const wire of bad) {
+      wire.send(Buffer.from(Array.from({ length: 200 }, () => Math.floor(Math.random() * 256))));
+      wire.send(packet(0x30, text('x')));
     }
+    for (const wire of bad) await wire.expectClosed();
     await good.expectSilence();
     good.end();
     await broker.close({ drainMs: 0 });
