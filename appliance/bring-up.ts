@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { createServer } from 'node:net';
+import { DomainError } from '../src/errors.js';
 import { portError } from '../src/http/doors.js';
 import type { Environment } from '../src/operation/environment.js';
 import { table } from '../src/operation/environment-table.js';
@@ -33,7 +34,10 @@ export async function bringUp({ root, environment, progress, closing, stopping }
   const checks: Record<string, Check> = { start: () => 'starting' };
   const front = await openFront(environment, checks, createGate(environment));
   closing.add('HTTP', () => front.doors.close(1_000));
-  if (embeddedBroker) await refuseBusyMqttPort(environment);
+  if (embeddedBroker) {
+    refuseWithoutTls(environment);
+    await refuseBusyMqttPort(environment);
+  }
   tellUnused(environment, progress);
   stopping.throwIfAborted();
 
@@ -70,6 +74,15 @@ export async function bringUp({ root, environment, progress, closing, stopping }
   delete checks['start'];
   if (runtime.problem !== undefined) progress.warn(runtime.problem);
   else await progress.step('mqtt', 'the broker', () => untilBrokerListens(environment, progress, stopping));
+}
+
+/** Better not at all than unencrypted against somebody's will. */
+function refuseWithoutTls(environment: Environment): void {
+  if (environment.MQTT_ALLOW_PLAINTEXT) return;
+  throw new DomainError(
+    'CONFIGURATION',
+    'The embedded broker of this version speaks no TLS: set MQTT_ALLOW_PLAINTEXT=true behind a TLS proxy of your own, or MQTT_BROKER_HOST.',
+  );
 }
 
 /** Told before anything heavy has begun; the broker itself opens the port much later ([C-4]). */

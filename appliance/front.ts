@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createRequire } from 'node:module';
+import type { Duplex } from 'node:stream';
 import type { Express, NextFunction, Request, Response } from 'express';
 import { DomainError } from '../src/errors.js';
 import { docsPage } from '../src/http/docs-page.js';
@@ -49,7 +50,7 @@ export async function openFront(
     host: environment.HOST,
     refuse: refusal(environment),
     request(request, response, door) {
-      if (pathOf(request) === '/healthz') return void sendJson(response, 200, { status: 'live' });
+      if (pathOf(request) === '/healthz') return sendJson(response, 200, { status: 'live' });
       if (pathOf(request) === '/readyz') return void sendReadiness(response, checks);
       if (house === undefined)
         return writeError(response, new DomainError('DATABASE_UNAVAILABLE', 'Meterflow is starting.'));
@@ -59,11 +60,7 @@ export async function openFront(
     upgrade(request, socket, head) {
       if (house === undefined)
         return refuseUpgrade(socket, new DomainError('DATABASE_UNAVAILABLE', 'Meterflow is starting.'));
-      void gate.admits(request).then((admitted) => {
-        // The editor's own channel asks for its login inside.
-        if (admitted || pathOf(request) === '/comms') server.emit('upgrade', request, socket, head);
-        else refuseUpgrade(socket, new DomainError('UNAUTHORIZED', 'Log in first.'));
-      });
+      void passUpgrade(gate, server, request, socket, head);
     },
   });
   return {
@@ -96,7 +93,7 @@ function routes(environment: Environment, house: House, gate: Gate): Express {
     else next();
   });
   root.use((request: Request, response: Response, next: NextFunction) => {
-    gate.admits(request).then((admitted) => (admitted ? next() : gate.ask(response)), next);
+    void passGate(gate, request, response, next);
   });
   root.get('/metrics', (_request: Request, response: Response, next: NextFunction) => {
     registry.metrics().then((text) => response.type(registry.contentType).send(text), next);
@@ -116,6 +113,28 @@ function routes(environment: Environment, house: House, gate: Gate): Express {
     writeError(response, error);
   });
   return root;
+}
+
+async function passGate(gate: Gate, request: Request, response: Response, next: NextFunction): Promise<void> {
+  try {
+    if (await gate.admits(request)) next();
+    else gate.ask(response);
+  } catch (error) {
+    next(error);
+  }
+}
+
+async function passUpgrade(
+  gate: Gate,
+  server: Server,
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+): Promise<void> {
+  // The editor's own channel asks for its login inside.
+  const admitted = pathOf(request) === '/comms' || (await gate.admits(request));
+  if (admitted) server.emit('upgrade', request, socket, head);
+  else refuseUpgrade(socket, new DomainError('UNAUTHORIZED', 'Log in first.'));
 }
 
 function doorPlans(environment: Environment): DoorPlan[] {

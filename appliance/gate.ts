@@ -26,7 +26,7 @@ export function createGate(environment: Environment): Gate {
   if (environment.METERFLOW_PROFILE !== 'production' || hash === undefined) {
     return { admits: () => Promise.resolve(true), ask: () => undefined };
   }
-  const { compare } = createRequire(require.resolve('node-red'))('bcryptjs') as Bcrypt;
+  const bcrypt = createRequire(require.resolve('node-red'))('bcryptjs') as Bcrypt;
   // A bcrypt comparison costs 50 ms and more, so the last good login is remembered, as a digest only.
   let known: Buffer | undefined;
 
@@ -37,7 +37,7 @@ export function createGate(environment: Environment): Gate {
     const digest = createHash('sha256').update(sent).digest();
     if (known !== undefined && timingSafeEqual(known, digest)) return true;
     const [user = '', ...password] = Buffer.from(sent, 'base64').toString('utf8').split(':');
-    const good = (await compare(password.join(':'), hash ?? '')) && user === environment.ADMIN_USER;
+    const good = (await bcrypt.compare(password.join(':'), hash ?? '')) && user === environment.ADMIN_USER;
     if (good) known = digest;
     else
       logger('http').warn(

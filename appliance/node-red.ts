@@ -49,8 +49,8 @@ export async function startNodeRed(server: Server, settings: Record<string, unkn
   await RED.start();
   await running;
   return {
-    httpAdmin: RED.httpAdmin as House['httpAdmin'],
-    httpNode: RED.httpNode as House['httpNode'],
+    httpAdmin: RED.httpAdmin,
+    httpNode: RED.httpNode,
     get problem() {
       return problem;
     },

@@ -31,9 +31,9 @@ export function createProgress(pretty: boolean): Progress {
         clearInterval(timer);
       }
     },
-    note: show.note,
-    warn: show.warn,
-    addresses: show.addresses,
+    note: (text) => show.note(text),
+    warn: (text) => show.warn(text),
+    addresses: (title, rows) => show.addresses(title, rows),
   };
 }
 

@@ -51,7 +51,7 @@ function readEnvironment(root: string): Environment {
     process.stderr.write(
       `Meterflow does not start:\n${error.problems.map((problem) => `  - ${problem}`).join('\n')}\n`,
     );
-    process.exit(1);
+    return process.exit(1);
   }
 }
 
@@ -65,7 +65,7 @@ interface Stopping {
 function stopOnSignals(closing: Closing): Stopping {
   const controller = new AbortController();
   const log = logger('start');
-  let started = (): void => undefined;
+  let started = nothing;
   const startOver = new Promise<void>((resolve) => {
     started = resolve;
   });
@@ -99,6 +99,8 @@ function stopOnSignals(closing: Closing): Stopping {
   }
   return { signal: controller.signal, exit, started };
 }
+
+function nothing(): void {}
 
 function addresses(environment: Environment): [string, string][] {
   const http = `http://${place(environment.HOST, environment.PORT)}`;

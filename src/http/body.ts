@@ -22,18 +22,25 @@ export function jsonBody(demanded: (path: string) => boolean, limits: BodyLimits
   return (request: ParsedRequest, response: ServerResponse, next: () => void): void => {
     if (request._body === true || !hasBodyMethod(request.method)) return next();
     if (!isJson(request) && !demanded(pathOf(request)) && !isEmpty(request)) return next();
-    readJson(request, limits).then(
-      (value) => {
-        request.body = value;
-        request._body = true;
-        next();
-      },
-      (error: unknown) => {
-        lingerBriefly(request);
-        writeError(response, error);
-      },
-    );
+    void parse(request, response, next, limits);
   };
+}
+
+async function parse(
+  request: ParsedRequest,
+  response: ServerResponse,
+  next: () => void,
+  limits: BodyLimits,
+): Promise<void> {
+  try {
+    request.body = await readJson(request, limits);
+    request._body = true;
+  } catch (error) {
+    lingerBriefly(request);
+    writeError(response, error);
+    return;
+  }
+  next();
 }
 
 /** Who is refused in mid-body gets the time to hear it, not to send for ever. */
@@ -78,10 +85,12 @@ async function readBytes(request: IncomingMessage, bytesMax: number): Promise<Bu
       reject(new DomainError('BAD_REQUEST', 'The body ended early.', { cause: error }));
     request.on('data', (chunk: Buffer) => {
       size += chunk.length;
-      if (size <= bytesMax) return void chunks.push(chunk);
-      // Read on, but dropped: a socket closed with unread bytes takes the answer with it.
-      chunks.length = 0;
-      reject(tooLarge());
+      if (size <= bytesMax) chunks.push(chunk);
+      else {
+        // Read on, but dropped: a socket closed with unread bytes takes the answer with it.
+        chunks.length = 0;
+        reject(tooLarge());
+      }
     });
     request.on('end', () => resolve(Buffer.concat(chunks)));
     request.on('error', early);

@@ -7,14 +7,14 @@ export function envExample(): string {
     '# Copy to .env and take the # away from what you change. Everything is read once, at start.',
     '# An empty value counts as not set.',
   ];
-  const sections = Object.entries(groups).map(([title, rows]) => [
-    '',
-    `# --- ${title} ---`,
-    ...Object.entries(rows as Readonly<Record<string, Variable>>).flatMap(([name, variable]) =>
-      entry(name, variable),
+  const sections = Object.entries(groups).flatMap(([title, rows]) =>
+    ['', `# --- ${title} ---`].concat(
+      Object.entries(rows as Readonly<Record<string, Variable>>).flatMap(([name, variable]) =>
+        entry(name, variable),
+      ),
     ),
-  ]);
-  return `${[...head, ...sections.flat()].join('\n')}\n`;
+  );
+  return `${[...head, ...sections].join('\n')}\n`;
 }
 
 function entry(name: string, { kind, defaults, meaning, aliases, later }: Variable): string[] {

@@ -93,5 +93,7 @@ function missingInProduction(environment: Environment): string[] {
 export function isLoopback(host: string): boolean {
   const bare = host.replace(/\.$/, '').toLowerCase();
   if (isIP(bare) === 4) return bare.startsWith('127.');
-  return bare === 'localhost' || bare.endsWith('.localhost') || bare === '::1' || /^::ffff:127\./.test(bare);
+  return (
+    bare === 'localhost' || bare.endsWith('.localhost') || bare === '::1' || bare.startsWith('::ffff:127.')
+  );
 }

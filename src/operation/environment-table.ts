@@ -296,7 +296,7 @@ export const groups = {
 type Groups = typeof groups;
 type Merged<U> = (U extends unknown ? (row: U) => void : never) extends (row: infer I) => void ? I : never;
 type Table = Merged<Groups[keyof Groups]>;
-export type VariableName = keyof Table & string;
+export type VariableName = Extract<keyof Table, string>;
 export type Values = { readonly [N in VariableName]: Table[N] extends Variable<infer T> ? T : never };
 
 /** The same rows without their groups. */

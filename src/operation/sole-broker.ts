@@ -24,7 +24,6 @@ export async function claimSoleBroker(url: string, instance: string): Promise<So
   const log = logger('mqtt');
   let client: Client | undefined;
   let problem: string | undefined;
-  let closed = false;
   const stop = new AbortController();
 
   async function claim(): Promise<void> {
@@ -36,7 +35,7 @@ export async function claimSoleBroker(url: string, instance: string): Promise<So
       keepAlive: true,
     });
     const lost = () => {
-      if (client === fresh && !closed) void reclaim();
+      if (client === fresh && !stop.signal.aborted) void reclaim();
     };
     fresh.on('error', lost);
     fresh.on('end', lost);
@@ -57,7 +56,7 @@ export async function claimSoleBroker(url: string, instance: string): Promise<So
   async function reclaim(): Promise<void> {
     client = undefined;
     problem = 'the lock of the embedded broker is lost with the connection to the database';
-    while (!closed) {
+    while (!stop.signal.aborted) {
       try {
         await claim();
         return;
@@ -84,7 +83,6 @@ export async function claimSoleBroker(url: string, instance: string): Promise<So
       return problem;
     },
     async close() {
-      closed = true;
       stop.abort();
       // A stopped server never answers the goodbye.
       await Promise.race([client?.end().catch(() => {}), delay(1_000, undefined, { ref: false })]);

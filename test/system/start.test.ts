@@ -113,7 +113,8 @@ describe('npm start', function () {
   });
 
   it('uses the PostgreSQL of DATABASE_URL, and lets only one embedded broker work on it [C-1]', async () => {
-    const { url, drop } = await createTestDatabase();
+    const database = await createTestDatabase();
+    const { url } = database;
     const appliance = await startAppliance({ env: { ...quiet, DATABASE_URL: url, INSTANCE_ID: 'first' } });
     try {
       await register(appliance, 'OUTSIDE');
@@ -124,7 +125,7 @@ describe('npm start', function () {
       await second.stop();
     } finally {
       await appliance.stop();
-      await drop();
+      await database.drop();
     }
   });
 
@@ -147,13 +148,6 @@ describe('npm start', function () {
 
 describe('a start that must fail', function () {
   this.timeout(60_000);
-
-  async function failure(env: Record<string, string>): Promise<string> {
-    const appliance = await startAppliance({ env, wait: false });
-    assert.equal(await appliance.waitForExit(), 1);
-    await appliance.stop();
-    return appliance.output();
-  }
 
   for (const [what, variable] of [
     ['HTTP', 'PORT'],
@@ -202,6 +196,13 @@ describe('a start that must fail', function () {
     assert.ok(output.includes(`127.0.0.1:${port}`) && !output.includes('topsecret'), output);
   });
 });
+
+async function failure(env: Record<string, string>): Promise<string> {
+  const appliance = await startAppliance({ env, wait: false });
+  assert.equal(await appliance.waitForExit(), 1);
+  await appliance.stop();
+  return appliance.output();
+}
 
 async function register(appliance: Appliance, meterId: string): Promise<void> {
   const answer = await fetch(`${appliance.url}/devices`, {
