@@ -37,6 +37,7 @@ export async function registerMeter(httpPort: number, meterId: string): Promise<
 export class SendingMeter {
   readonly acknowledged = new Set<number>();
   connects = 0;
+  #ended = false;
   readonly #client: MqttClient;
   readonly #access: MeterAccess;
 
@@ -68,10 +69,13 @@ export class SendingMeter {
     const payload = JSON.stringify({ kwh_amount: 0.25, reading_timestamp: time });
     this.#client.publish(`meters/${this.#access.meterId}/readings`, payload, { qos: 1 }, (error) => {
       if (error === undefined || error === null) this.acknowledged.add(time);
+      // The client gives up what it had queued when the connection broke early; firmware would not.
+      else if (!this.#ended) setTimeout(() => this.#publish(time), 200);
     });
   }
 
   async end(): Promise<void> {
+    this.#ended = true;
     await this.#client.endAsync(true);
   }
 }
