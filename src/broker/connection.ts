@@ -32,6 +32,7 @@ export interface ConnectionHost {
   closed(connection: Connection, reason: string, saidNothing: boolean): void;
 }
 
+const CONNACK = 0x20;
 /** A will of 64 KiB with its names fits; nobody unknown may make us hold more. */
 const CONNECT_BYTES_MAX = 72 * 1024;
 /** Whole packets kept for a client that must wait; then its socket is not read. PINGREQ is answered until there. */
@@ -51,8 +52,8 @@ interface Waiting {
 export class Connection {
   /** The user name of the CONNECT, before it is believed. */
   claimedUser = '';
-  /** The session was stored before. */
-  isResumed = false;
+  /** [MQTT-3.2.2-2]; aedes knows of a stored session only by its subscriptions, and 3.1 has no such flag. */
+  sessionPresent: 0 | 1 = 0;
   /** CONNACK 0 was written. */
   wasOpen = false;
   state: 'connecting' | 'admitting' | 'open' | 'closed' = 'connecting';
@@ -197,9 +198,8 @@ export class Connection {
 
   sendFromAedes(bytes: Buffer): void {
     this.outbound.note(bytes);
-    // [MQTT-3.2.2-2]: aedes knows of a stored session only by its subscriptions.
-    if (this.isResumed && this.state === 'admitting' && bytes[0] === 0x20)
-      this.write(withSessionPresent(bytes));
+    if (this.state === 'admitting' && bytes[0] === CONNACK)
+      this.write(withSessionPresent(bytes, this.sessionPresent));
     else this.write(bytes);
     if (this.outbound.unacknowledged > 20_000) this.close('too many messages unacknowledged');
   }
@@ -334,8 +334,8 @@ export class Connection {
   }
 }
 
-function withSessionPresent(connackAndMore: Buffer): Buffer {
+function withSessionPresent(connackAndMore: Buffer, sessionPresent: 0 | 1): Buffer {
   const bytes = Buffer.from(connackAndMore);
-  bytes[2] = 1;
+  bytes[2] = sessionPresent;
   return bytes;
 }

@@ -67,7 +67,8 @@ export class Reception {
       if (connection.isClosed) return;
     }
     if (principal.kind === 'device') connection.bucket = rates.of(user);
-    connection.isResumed = !connect.clean && sessions.get(clientId) !== undefined;
+    const isResumed = !connect.clean && sessions.get(clientId) !== undefined;
+    connection.sessionPresent = isResumed && connect.level === 4 ? 1 : 0;
     connection.session = sessions.open(clientId, user, connect.clean, connection);
     engine().attach(connection, connect);
   }

@@ -9,12 +9,12 @@ import { Wire, connack, connectPacket, puback, publishPacket } from '../support/
 
 const READINGS = 'meters/METER001/readings';
 
+function options(sink: KeepingSink): BrokerOptions {
+  return { host: '127.0.0.1', port: 0, directory: testDirectory(), sink };
+}
+
 describe('A redeploy', () => {
   afterEach(() => closeAllBrokers({ drainMs: 0 }));
-
-  function options(sink: KeepingSink): BrokerOptions {
-    return { host: '127.0.0.1', port: 0, directory: testDirectory(), sink };
-  }
 
   it('keeps sockets and commits under way, holds new ones back, and offers what the old flow lost', async () => {
     const old = new KeepingSink();

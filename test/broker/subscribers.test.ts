@@ -17,6 +17,7 @@ import {
 } from '../support/mqtt-wire.js';
 
 const run = promisify(execFile);
+const credentials = (user: string) => ['-u', user, '-P', `secret of ${user}`, '-i', user];
 
 describe('Subscribers, with mqtt.js and the Mosquitto tools', () => {
   let test: TestBroker;
@@ -27,7 +28,7 @@ describe('Subscribers, with mqtt.js and the Mosquitto tools', () => {
   });
 
   afterEach(async () => {
-    await Promise.all(open.map((client) => client.endAsync(true)));
+    await Promise.all(open.map((one) => one.endAsync(true)));
     open = [];
     await test.broker.close({ drainMs: 0 });
   });
@@ -168,7 +169,6 @@ describe('Subscribers, with mqtt.js and the Mosquitto tools', () => {
   it('work with mosquitto_pub and mosquitto_sub', async () => {
     test.sink.settling = true;
     const common = ['-h', '127.0.0.1', '-p', String(test.port)];
-    const credentials = (user: string) => ['-u', user, '-P', `secret of ${user}`, '-i', user];
     const heard = run('mosquitto_sub', [
       ...common,
       ...credentials('backend'),
