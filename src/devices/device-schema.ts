@@ -5,36 +5,60 @@ import type { DeviceFilter, DevicePatch, NewDevice } from './device.js';
 import { hasDrnCheckDigit } from './drn.js';
 
 const text = Type.String({ maxLength: 200, pattern: '^[^\\u0000]*$' });
-const type = Type.String({ pattern: '^[a-z0-9_-]{1,32}$' });
+const type = Type.String({
+  pattern: '^[a-z0-9_-]{1,32}$',
+  description:
+    'hvac, lighting, server, industrial, appliance, sensor, meter, gateway, controller, or another word.',
+});
 const quantity = Type.Number({ minimum: 0, maximum: 1_000_000_000 });
-const orNull = <T extends object>(schema: T) => ({ ...schema, nullable: true });
+/** `null` clears the field. */
+const orNull = <T extends { type: string }>(schema: T, description: string) => ({
+  ...schema,
+  type: [schema.type, 'null'],
+  description,
+});
 
 const fields = {
-  name: Type.Optional(orNull(text)),
-  location: Type.Optional(orNull(text)),
-  drn: Type.Optional(orNull(Type.String({ pattern: '^(\\d{11}|\\d{13})$' }))),
-  user_id: Type.Optional(
-    orNull(Type.String({ pattern: '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' })),
+  name: Type.Optional(orNull(text, 'For people.')),
+  location: Type.Optional(orNull(text, 'For people.')),
+  drn: Type.Optional(
+    orNull(
+      Type.String({ pattern: '^(\\d{11}|\\d{13})$' }),
+      'The number on the meter, 11 or 13 digits with a Luhn check digit.',
+    ),
   ),
-  base_power: Type.Optional(orNull(quantity)),
-  base_voltage: Type.Optional(orNull(quantity)),
+  user_id: Type.Optional(
+    orNull(
+      Type.String({ pattern: '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' }),
+      'Whose it is; the caller’s when absent.',
+    ),
+  ),
+  base_power: Type.Optional(orNull(quantity, 'kW.')),
+  base_voltage: Type.Optional(orNull(quantity, 'V.')),
 };
 
+/** What POST /devices takes ([H-1]); the API's document shows this very schema. */
+export const newDevice = Type.Object({
+  type,
+  meter_id: Type.Optional(
+    orNull(
+      Type.String({ pattern: '^[A-Za-z0-9_-]{1,50}$' }),
+      'Names the meter in topics and readings, for ever; the id when absent.',
+    ),
+  ),
+  ...fields,
+});
+
+/** What PATCH /devices/{id} takes ([H-2]). */
+export const devicePatch = Type.Object({
+  type: Type.Optional(type),
+  status: Type.Optional(Type.String({ pattern: '^[a-z_]{1,32}$' })),
+  ...fields,
+});
+
 const ajv = new Ajv({ allErrors: true });
-const isNewDevice = ajv.compile<NewDevice>(
-  Type.Object({
-    type,
-    meter_id: Type.Optional(orNull(Type.String({ pattern: '^[A-Za-z0-9_-]{1,50}$' }))),
-    ...fields,
-  }),
-);
-const isDevicePatch = ajv.compile<DevicePatch>(
-  Type.Object({
-    type: Type.Optional(type),
-    status: Type.Optional(Type.String({ pattern: '^[a-z_]{1,32}$' })),
-    ...fields,
-  }),
-);
+const isNewDevice = ajv.compile<NewDevice>(newDevice);
+const isDevicePatch = ajv.compile<DevicePatch>(devicePatch);
 
 /** @throws DomainError SCHEMA_INVALID naming each field, DRN_CHECK_DIGIT */
 export function asNewDevice(input: unknown): NewDevice {
@@ -82,6 +106,8 @@ function checked<T extends { readonly drn?: string | null }>(
 function asDetail(error: ErrorObject): ErrorDetail {
   const missing: unknown = error.params['missingProperty'];
   if (typeof missing === 'string') return { path: `/${missing}`, message: 'is missing' };
+  const types: unknown = error.keyword === 'type' ? error.params['type'] : undefined;
+  if (Array.isArray(types)) return { path: error.instancePath, message: `must be ${types.join(' or ')}` };
   return { path: error.instancePath, message: error.message ?? 'is not valid' };
 }
 

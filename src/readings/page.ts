@@ -23,9 +23,10 @@ export interface PageRequest<Sort extends string> {
   readonly end: number | null;
 }
 
-const limitMax = 100;
+export const limitMax = 100;
+export const limitDefault = 20;
 /** Beyond this an offset is a mistake, and it must fit PostgreSQL's bigint. */
-const pageMax = 1_000_000_000;
+export const pageMax = 1_000_000_000;
 
 /**
  * Reads page, limit, sort, order, start and end. `sorts` are the fields a list can be sorted by, the default first.
@@ -38,7 +39,7 @@ export function pageRequest<Sort extends string>(
 ): PageRequest<Sort> {
   const wrong: ErrorDetail[] = [];
   const page = wholeNumber(query, 'page', 1, pageMax, wrong);
-  const limit = wholeNumber(query, 'limit', 20, limitMax, wrong);
+  const limit = wholeNumber(query, 'limit', limitDefault, limitMax, wrong);
   const sort = oneOf(query, 'sort', sorts, sorts[0], wrong);
   const order = oneOf(query, 'order', ['asc', 'desc'] as const, orderDefault, wrong);
   const start = moment(query, 'start', wrong);

@@ -16,6 +16,9 @@ import {
 
 export type { ChartPoint, MeterOverview, StoredReading } from './query-store.js';
 
+/** What the list of latest readings can be sorted by, the default first. */
+export const latestSorts = ['reading_timestamp', 'meter_id', 'kwh_amount', 'submitted_at'] as const;
+
 /** Questions about stored readings; each throws DomainError SCHEMA_INVALID when a field of the query is wrong. */
 export interface ReadingQueries {
   /** The latest reading of every registered meter that has one; sort by reading_timestamp, meter_id, kwh_amount or submitted_at. */
@@ -41,7 +44,7 @@ export function createReadingQueries(database: Database): ReadingQueries {
 
   return {
     async latest(query = {}) {
-      const request = pageRequest(query, ['reading_timestamp', 'meter_id', 'kwh_amount', 'submitted_at']);
+      const request = pageRequest(query, latestSorts);
       return { ...(await selectLatest(database, request)), page: request.page, limit: request.limit };
     },
     async latestOf(meter) {

@@ -1,0 +1,41 @@
+import { devicePaths, deviceSchemas } from './devices.js';
+import type { Document } from './model.js';
+import { operationPaths, operationSchemas } from './operation.js';
+import { readingPaths, readingSchemas } from './readings.js';
+import { refusalSchemas } from './refusals.js';
+
+export type * from './model.js';
+
+/**
+ * [H-18]: the API as OpenAPI 3.1. What a request is checked with is what is shown; what is answered is held to it by
+ * test/flows/openapi-answers.test.ts.
+ */
+export function openApiDocument(version: string): Document {
+  return {
+    openapi: '3.1.1',
+    info: { title: 'Meterflow', version, description },
+    servers: [{ url: '/' }],
+    tags: [
+      { name: 'Devices', description: 'The registry: who may connect, and with what.' },
+      { name: 'Readings', description: 'Energy by interval, as committed.' },
+      { name: 'Operation', description: 'Health, metrics, this document.' },
+    ],
+    // The demo profile serves everybody on loopback, production asks for a login.
+    security: [{}, { login: [] }],
+    paths: { ...devicePaths, ...readingPaths, ...operationPaths },
+    components: {
+      schemas: { ...deviceSchemas, ...readingSchemas, ...operationSchemas, ...refusalSchemas },
+      securitySchemes: {
+        login: {
+          type: 'http',
+          scheme: 'basic',
+          description: 'The editor’s login; asked for in production only.',
+        },
+      },
+    },
+  };
+}
+
+const description = `JSON in and out. Every error has the shape \`Error\` and a code that does not change.
+Unknown fields are ignored on input. Answers may have more fields than stand here.
+Energy is in kWh with at most 4 decimals; times are RFC 3339 in UTC.`;

@@ -1,0 +1,36 @@
+import { Type } from 'typebox';
+import { limitDefault, limitMax, pageMax } from '../../readings/page.js';
+import { ref, type Parameter, type Schema } from './model.js';
+
+/** page, limit, sort, order of a list; `sorts` with the default first. */
+export function listParameters(sorts: readonly string[]): Parameter[] {
+  return [
+    query('page', 'Counted from 1.', Type.Integer({ minimum: 1, maximum: pageMax, default: 1 })),
+    query(
+      'limit',
+      'How many to a page.',
+      Type.Integer({ minimum: 1, maximum: limitMax, default: limitDefault }),
+    ),
+    query('sort', 'Ordered by this field.', Type.String({ enum: [...sorts], default: sorts[0] })),
+    query('order', 'Rising or falling.', Type.String({ enum: ['asc', 'desc'], default: 'desc' })),
+  ];
+}
+
+export function query(name: string, description: string, schema: Schema): Parameter {
+  return { name, in: 'query', description, schema };
+}
+
+/** The path parameter `{name}`. */
+export function named(name: string, description: string, example: string): Parameter {
+  return { name, in: 'path', required: true, description, schema: Type.String(), example };
+}
+
+/** A page of what the schema `name` describes. */
+export function pageOf(name: string): Schema {
+  return Type.Object({
+    data: Type.Array(ref(name)),
+    page: Type.Integer({ minimum: 1 }),
+    limit: Type.Integer({ minimum: 1, maximum: limitMax }),
+    total: Type.Integer({ minimum: 0, description: 'How many there are on all pages.' }),
+  });
+}

@@ -1,0 +1,93 @@
+import { Type, type TSchema } from 'typebox';
+import { latestSorts, type StoredReading } from '../../readings/queries.js';
+import { json, moment, nullOr } from './answers.js';
+import { listParameters, named, pageOf, query } from './lists.js';
+import { ref, type Parameter, type Paths, type Schemas } from './model.js';
+import { refusals } from './refusals.js';
+
+const tags = ['Readings'] as const;
+
+const reading = {
+  id: Type.Integer(),
+  meter_id: Type.String(),
+  user_id: nullOr(Type.String(), 'Whose the meter was at that time.'),
+  wallet_address: nullOr(Type.String()),
+  kwh_amount: Type.Number({
+    exclusiveMinimum: 0,
+    description: 'Energy of the interval in kWh, at most 4 decimals.',
+  }),
+  reading_timestamp: { ...moment(), description: 'The meter’s time.' },
+  submitted_at: { ...moment(), description: 'When it was received.' },
+  source: Type.String({ description: 'The way it came, for example mqtt.' }),
+  minted: Type.Boolean(),
+} satisfies Record<keyof StoredReading, TSchema>;
+
+export const readingSchemas: Schemas = {
+  Reading: Type.Object(reading),
+  ReadingPage: pageOf('Reading'),
+};
+
+const example: StoredReading = {
+  id: 4711,
+  meter_id: 'METER001',
+  user_id: '5a1d3f62-2f0c-4a53-8a0e-6d8a4a2f9b10',
+  wallet_address: null,
+  kwh_amount: 1.25,
+  reading_timestamp: '2026-11-20T12:00:00.000Z',
+  submitted_at: '2026-11-20T12:00:01.204Z',
+  source: 'mqtt',
+  minted: false,
+};
+const page = { data: [example], page: 1, limit: 20, total: 1 };
+
+const which: Parameter = named('meter_id', 'The meter’s meter_id or its drn.', 'METER001');
+/** RFC 3339, Unix milliseconds or Unix seconds ([M-11]). */
+const time = { anyOf: [moment(), Type.Integer()] };
+
+export const readingPaths: Paths = {
+  '/api/meter_data': {
+    get: {
+      operationId: 'listLatestReadings',
+      tags,
+      summary: 'The latest reading of every meter',
+      description: 'Meters without a reading are left out.',
+      parameters: listParameters(latestSorts),
+      responses: {
+        200: {
+          description: 'A page of readings, one of each meter.',
+          content: json(ref('ReadingPage'), page),
+        },
+        ...refusals(['SCHEMA_INVALID']),
+      },
+    },
+  },
+  '/api/meter_data/{meter_id}': {
+    get: {
+      operationId: 'getLatestReading',
+      tags,
+      summary: 'The latest reading of one meter',
+      parameters: [which],
+      responses: {
+        200: { description: 'The reading.', content: json(ref('Reading'), example) },
+        ...refusals(['METER_UNKNOWN', 'NO_READING']),
+      },
+    },
+  },
+  '/api/meters/{meter_id}/readings': {
+    get: {
+      operationId: 'listReadings',
+      tags,
+      summary: 'The readings of one meter between two times',
+      parameters: [
+        which,
+        query('start', 'From here on; RFC 3339, Unix ms or Unix s.', time),
+        query('end', 'Up to here, not included.', time),
+        ...listParameters(['reading_timestamp']),
+      ],
+      responses: {
+        200: { description: 'A page of readings.', content: json(ref('ReadingPage'), page) },
+        ...refusals(['SCHEMA_INVALID', 'METER_UNKNOWN']),
+      },
+    },
+  },
+};

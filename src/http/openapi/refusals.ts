@@ -1,0 +1,123 @@
+import { Type } from 'typebox';
+import { DomainError, errorStatus, type ErrorCode, type ErrorDetail } from '../../errors.js';
+import { errorAnswer } from '../errors.js';
+import { ref, type Answer, type Answers, type Schemas } from './model.js';
+
+const codes = Object.keys(errorStatus) as ErrorCode[];
+
+export const refusalSchemas: Schemas = {
+  Error: Type.Object(
+    {
+      error: Type.Object({
+        code: Type.String({ enum: codes, description: 'Does not change; docs/errors.md explains each.' }),
+        message: Type.String({ minLength: 1, description: 'A sentence for people.' }),
+        details: Type.Optional(
+          Type.Array(
+            Type.Object({
+              path: Type.String({
+                description: 'The wrong field as a JSON pointer; empty: the body itself.',
+              }),
+              message: Type.String({ description: 'What is wrong with it.' }),
+            }),
+            { minItems: 1 },
+          ),
+        ),
+      }),
+    },
+    { description: 'The one shape of every error.' },
+  ),
+};
+
+/** What every operation may answer: nobody logged in, a page of another origin, a fault of ours. */
+const always: readonly ErrorCode[] = ['UNAUTHORIZED', 'FORBIDDEN', 'INTERNAL', 'DATABASE_UNAVAILABLE'];
+/** What reading a JSON body may answer besides. */
+const ofBodies: readonly ErrorCode[] = ['BAD_REQUEST', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE'];
+
+/** The error answers of an API operation by status, `own` ones and those that all of them share. */
+export function refusals(own: readonly ErrorCode[], options: { readonly body?: boolean } = {}): Answers {
+  return refusalsOf([...own, ...(options.body === true ? ofBodies : []), ...always]);
+}
+
+/** Exactly these. */
+export function refusalsOf(which: readonly ErrorCode[]): Answers {
+  const statuses = [...new Set(which.map((code) => errorStatus[code]))].sort((one, other) => one - other);
+  return Object.fromEntries(
+    statuses.map((status) => [
+      String(status),
+      refusal(
+        status,
+        which.filter((code) => errorStatus[code] === status),
+      ),
+    ]),
+  );
+}
+
+function refusal(status: number, which: readonly ErrorCode[]): Answer {
+  const header = headers[status];
+  return {
+    description: `${meanings[status] ?? 'Refused'}: ${which.map((code) => `\`${code}\``).join(', ')}.`,
+    ...(header === undefined ? {} : { headers: header }),
+    content: {
+      'application/json': {
+        schema: {
+          allOf: [ref('Error'), { properties: { error: { properties: { code: { enum: which } } } } }],
+        },
+        examples: Object.fromEntries(which.map((code) => [code, { value: exampleOf(code) }])),
+      },
+    },
+  };
+}
+
+const meanings: Readonly<Record<number, string>> = {
+  400: 'Malformed or invalid',
+  401: 'Log in first',
+  403: 'Not allowed',
+  404: 'Not there',
+  409: 'In conflict with another device',
+  413: 'The body is above 1 MiB',
+  415: 'The body is not JSON',
+  500: 'A fault of ours; the log has the details',
+  503: 'The database is away; try again',
+};
+
+const headers: Readonly<Record<number, Answer['headers']>> = {
+  401: {
+    'WWW-Authenticate': { description: 'How to log in.', schema: Type.String() },
+  },
+  503: {
+    'Retry-After': {
+      description: 'Seconds until asking again makes sense.',
+      schema: Type.Integer({ minimum: 1 }),
+    },
+  },
+};
+
+function exampleOf(code: ErrorCode): object {
+  const [message, details] = sentences[code] ?? ['Refused.'];
+  return errorAnswer(new DomainError(code, message, details === undefined ? {} : { details })).body;
+}
+
+const sentences: Readonly<Partial<Record<ErrorCode, readonly [string, ErrorDetail[]?]>>> = {
+  BAD_REQUEST: ['The body is not valid JSON.'],
+  SCHEMA_INVALID: [
+    'The query is wrong: limit must be a whole number from 1 to 100.',
+    [{ path: '/limit', message: 'must be a whole number from 1 to 100' }],
+  ],
+  DRN_CHECK_DIGIT: [
+    'The check digit of drn 09000030528 is wrong.',
+    [{ path: '/drn', message: 'has a wrong check digit' }],
+  ],
+  UNAUTHORIZED: ['Log in first.'],
+  FORBIDDEN: ['Requests from pages of another origin are refused.'],
+  DEVICE_UNKNOWN: ['No device METER009 is registered.'],
+  METER_UNKNOWN: ['There is no meter "METER009".'],
+  NO_READING: ['The meter METER001 has no reading yet.'],
+  METER_ID_TAKEN: ['This meter_id names another device or a service account.'],
+  DRN_TAKEN: ['This drn names another device.'],
+  PAYLOAD_TOO_LARGE: ['The body is larger than 1048576 bytes.'],
+  UNSUPPORTED_MEDIA_TYPE: [
+    'The body must be JSON: Content-Type: application/json, in UTF-8, not compressed.',
+  ],
+  INTERNAL: ['Something failed inside; the log says what.'],
+  DATABASE_UNAVAILABLE: ['The database does not answer.'],
+};
