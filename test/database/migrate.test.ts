@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { openDatabase, type Database } from '../../src/database/database.js';
 import { migrate, type Migration } from '../../src/database/migrate.js';
+import { migrated } from '../../src/database/migrated.js';
 import { createAdmin, createTestDatabase, urlOf } from '../support/database.js';
 
 const one: Migration = {
@@ -50,5 +51,17 @@ describe('migrate', () => {
   it('refuses a database of a newer version', async () => {
     await migrate(database, [one, two]);
     await assert.rejects(migrate(database, [one]), { code: 'CONFIGURATION', message: /0002_two/ });
+  });
+
+  it('makes the tables of an empty database before the first query', async () => {
+    const ready = migrated(database);
+    assert.equal((await ready.query({ text: 'select id from devices' })).rowCount, 0);
+  });
+
+  it('answers every query with the failure of its migration', async () => {
+    await database.query({ text: 'create table devices (a int)' });
+    const ready = migrated(database);
+    await assert.rejects(ready.query({ text: 'select 1' }), { code: '42P07' });
+    await assert.rejects(ready.ready(5_000), { code: '42P07' });
   });
 });

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import mqtt from 'mqtt';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { createAdmin, urlOf } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 import { freePort } from '../support/ports.js';
 
@@ -20,18 +20,15 @@ describe('the package in somebody else’s Node-RED', function () {
   this.timeout(300_000);
   let work: string;
   let tarball: string;
-  let database: TestDatabase;
 
   before(async () => {
     work = await mkdtemp(join(tmpdir(), 'meterflow-package-'));
     const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', work], { cwd: root, maxBuffer: 1e8 });
     const packed = JSON.parse(stdout.slice(stdout.indexOf('['))) as { filename: string }[];
     tarball = join(work, packed[0]?.filename ?? '');
-    database = await createTestDatabase();
   });
 
   after(async () => {
-    await database?.drop();
     await rm(work, { recursive: true, force: true });
   });
 
@@ -48,9 +45,10 @@ describe('the package in somebody else’s Node-RED', function () {
         assert.equal(existsSync(join(modules, heavy)), false, `${heavy} is not downloaded`);
       }
 
+      const databaseUrl = await emptyDatabase(`guest_${version.replaceAll('.', '_')}`);
       const ports = { http: await freePort(), mqtt: await freePort() };
       await writeFile(join(userDir, 'flows.json'), JSON.stringify(await importedExamples(modules)));
-      const nodeRed = start(host, userDir, ports, database.url);
+      const nodeRed = start(host, userDir, ports, databaseUrl);
       try {
         await commitsAReading(ports, nodeRed.output);
       } finally {
@@ -59,6 +57,15 @@ describe('the package in somebody else’s Node-RED', function () {
     });
   }
 });
+
+/** Without tables: the nodes make them. */
+async function emptyDatabase(name: string): Promise<string> {
+  const admin = createAdmin();
+  await admin.query({ text: `drop database if exists ${name} with (force)` });
+  await admin.query({ text: `create database ${name}` });
+  await admin.close();
+  return urlOf(name);
+}
 
 async function install(folder: string, what: string): Promise<void> {
   await mkdir(folder, { recursive: true });

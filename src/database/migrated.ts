@@ -1,0 +1,41 @@
+import type { Database } from './database.js';
+import { migrate } from './migrate.js';
+import { untilCommitted } from './until-committed.js';
+
+/**
+ * The same database, with its tables made or brought up to date before the first query. Waits as long as the server is
+ * away; when the migration itself fails (no right to create tables, a newer schema), every query fails with its error.
+ */
+export function migrated(database: Database): Database {
+  const closing = new AbortController();
+  const done = untilCommitted(database, () => migrate(database), { signal: closing.signal });
+  // Each query reports it.
+  done.catch(() => {});
+  return {
+    url: database.url,
+    get state() {
+      return database.state;
+    },
+    get reason() {
+      return database.reason;
+    },
+    onState: (listener) => database.onState(listener),
+    listen: (channel, listener) => database.listen(channel, listener),
+    async query(statement) {
+      await done;
+      return database.query(statement);
+    },
+    async transaction(work) {
+      await done;
+      return database.transaction(work);
+    },
+    async ready(timeoutMs) {
+      await database.ready(timeoutMs);
+      await done;
+    },
+    async close() {
+      closing.abort();
+      await database.close();
+    },
+  };
+}
