@@ -4,7 +4,6 @@ import { createRequire } from 'node:module';
 import type { Duplex } from 'node:stream';
 import type { Express, NextFunction, Request, Response } from 'express';
 import { DomainError } from '../src/errors.js';
-import { docsPage } from '../src/http/docs-page.js';
 import { openDoors, refuseUpgrade } from '../src/http/doors.js';
 import type { DoorPlan, Doors } from '../src/http/doors.js';
 import { writeError } from '../src/http/errors.js';
@@ -14,6 +13,7 @@ import { readiness } from '../src/operation/health.js';
 import type { Check } from '../src/operation/health.js';
 import { logger } from '../src/operation/logging.js';
 import { registry } from '../src/operation/metrics.js';
+import { serveDocs } from './docs.js';
 import type { Gate } from './gate.js';
 import { isApiPath } from './node-red-settings.js';
 
@@ -74,7 +74,7 @@ export async function openFront(
 
 /** Never the editor's. */
 function isOwnPath(path: string): boolean {
-  return isApiPath(path) || /^\/(?:metrics|docs|dashboard)(?:\/|$)/.test(path);
+  return isApiPath(path) || /^\/(?:metrics|docs|openapi\.json|dashboard)(?:\/|$)/.test(path);
 }
 
 /** Which door a request came through; compat ports lead to the API only. */
@@ -95,14 +95,9 @@ function routes(environment: Environment, house: House, gate: Gate): Express {
   root.use((request: Request, response: Response, next: NextFunction) => {
     void passGate(gate, request, response, next);
   });
+  serveDocs(root);
   root.get('/metrics', (_request: Request, response: Response, next: NextFunction) => {
     registry.metrics().then((text) => response.type(registry.contentType).send(text), next);
-  });
-  root.get(['/docs', '/docs/index.html'], (_request: Request, response: Response) => {
-    response
-      .type('html')
-      .set('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'")
-      .send(docsPage());
   });
   root.use(house.httpNode);
   root.use((request: Request, response: Response) => {

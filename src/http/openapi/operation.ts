@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import { json } from './answers.js';
 import { ref, type Paths, type Schemas } from './model.js';
-import { refusalsOf } from './refusals.js';
+import { refusals, refusalsOf } from './refusals.js';
 
 const tags = ['Operation'] as const;
 
@@ -69,7 +69,7 @@ export const operationPaths: Paths = {
           description: 'Prometheus’ text format.',
           content: { 'text/plain': { schema: Type.String() } },
         },
-        ...refusalsOf(['UNAUTHORIZED', 'FORBIDDEN', 'INTERNAL']),
+        ...refusals([]),
       },
     },
   },
@@ -88,7 +88,7 @@ export const operationPaths: Paths = {
             },
           },
         },
-        ...refusalsOf(['FORBIDDEN']),
+        ...refusalsOf(['FORBIDDEN', 'INTERNAL', 'DATABASE_UNAVAILABLE']),
       },
     },
   },
