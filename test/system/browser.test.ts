@@ -1,4 +1,13 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import {
+  flowText,
+  readFlowFiles,
+  splitFlows,
+  type FlowFile,
+  type FlowNode,
+} from '../../src/operation/flow-files.js';
 import { eventually } from '../support/eventually.js';
 import {
   keepScreenshot,
@@ -140,8 +149,58 @@ describe('a newcomer with a browser', function () {
     await dashboard.locator('.nrdb-ui-dropdown input').first().click();
     await dashboard.getByRole('option', { name: 'METER001' }).click();
     await eventually(async () => /METER001/.test(await dashboard.locator('.nrdb-ui-dropdown').innerText()));
+    // The menu has folded away and the bar of the one reading stands: for the picture only.
+    await eventually(async () => (await dashboard.locator('.v-overlay--active').count()) === 0);
     await keepScreenshot(dashboard, 'dashboard-chosen-meter');
     await dashboard.close();
+  });
+
+  it('renames a node in the editor, and only that edit comes back into flows/', async () => {
+    const editor = await page(1440, 900);
+    await openTab(editor, house.appliance.url, 'Ingestion');
+    await editor
+      .locator('g.red-ui-flow-node-group', { hasText: 'Who is online' })
+      .locator('rect.red-ui-flow-node')
+      .dblclick();
+    await editor.locator('#node-input-name').fill('Who is there');
+    await editor.locator('#node-dialog-ok').click();
+    await editor.locator('#red-ui-header-button-deploy').click();
+    await editor.getByText('Successfully deployed').waitFor();
+    await editor.close();
+    const saved = readFileSync(join(house.appliance.dataDir, 'node-red/flows.json'), 'utf8');
+    const shipped = readFlowFiles(resolve(__dirname, '../../flows'));
+    const files = splitFlows(JSON.parse(saved) as FlowNode[], shipped);
+    const changed = files.filter(
+      (file, index) => flowText(file.nodes) !== flowText(shipped[index]?.nodes ?? []),
+    );
+    assert.deepEqual(
+      changed.map((file) => file.name),
+      ['ingestion'],
+    );
+    const namesOf = (file: FlowFile | undefined) => file?.nodes.map((node) => node.name) ?? [];
+    const before = namesOf(shipped.find((file) => file.name === 'ingestion'));
+    assert.deepEqual(
+      namesOf(changed[0]),
+      before.map((name) => (name === 'Who is online' ? 'Who is there' : name)),
+    );
+  });
+
+  it('goes on after a deploy: the own meter connects and is served', async () => {
+    const own = await house.connect(await house.register('METER002'));
+    const reading = { kwh_amount: 1, reading_timestamp: new Date().toISOString() };
+    await own.publishAsync('meters/METER002/readings', JSON.stringify(reading), { qos: 1 });
+    const found = await house.value("select count(*)::int from meter_readings where meter_id = 'METER002'");
+    assert.equal(found, 1);
+  });
+
+  it('is offered every tab by itself in the Import dialog', async () => {
+    const answer = await fetch(
+      `${house.appliance.url}/library/examples/flows/@meterflow/node-red-smart-meter`,
+    );
+    const offered = JSON.stringify(await answer.json());
+    for (const name of ['ingestion', 'devices', 'readings', 'virtual-meters', 'dashboard']) {
+      assert.match(offered, new RegExp(`"${name}"`));
+    }
   });
 
   it('has no error in any page', () => assert.deepEqual(problems, []));
