@@ -84,12 +84,12 @@ const log = logger('node-red');
 /** True and wanted: projects are off, and our credentials file holds references only. */
 const expected = /^(?:Projects disabled|Encrypted credentials not found)/;
 
-/** Node-RED's own log through ours. Its welcome lines are nobody's business here. */
+/** Node-RED's own log through ours. What it and other packages say of themselves is for debugging. */
 function hostLog({ level, msg, type, name, id }: HostEntry): void {
   const spoken = hostLevels[level as keyof typeof hostLevels] ?? 'info';
   const text =
     msg instanceof Error ? msg.message : String((msg as { message?: unknown } | null)?.message ?? msg);
   const details = type === undefined ? {} : { node: `${type}:${name ?? id ?? ''}` };
-  const quiet = type === undefined && (spoken === 'info' || expected.test(text));
+  const quiet = spoken === 'info' ? !type?.startsWith('meter') : type === undefined && expected.test(text);
   log[quiet ? 'debug' : spoken](details, text.trim());
 }

@@ -41,9 +41,7 @@ export async function startAppliance(options: ApplianceOptions = {}): Promise<Ap
   if (uid !== undefined) chownSync(dataDir, uid, uid);
   const port = Number(env['PORT'] ?? (await freePort()));
   const mqttPort = Number(env['MQTT_BROKER_PORT'] ?? env['MQTT_PORT'] ?? (await freePort()));
-  // TEST_LENIENT_BUILD: while other parts of the tree are in work.
-  const lenient = process.env['TEST_LENIENT_BUILD'] === undefined ? [] : ['--lenient'];
-  const child = spawn(join(root, 'node_modules/.bin/node'), [join(root, 'scripts/start.mjs'), ...lenient], {
+  const child = spawn(join(root, 'node_modules/.bin/node'), [join(root, 'scripts/start.mjs')], {
     cwd: root,
     env: { ...bare(), DATA_DIR: dataDir, PORT: String(port), MQTT_BROKER_PORT: String(mqttPort), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
