@@ -20,25 +20,18 @@ export function runBroker(
   let closed = false;
   host.status('busy', `${options.port} · starting`);
 
-  const started = acquireBroker(key, options).then(
-    (broker) => {
-      if (closed) return;
-      let received = broker.stats().received;
-      const show = (): void => {
-        const now = broker.stats().received;
-        showBroker(host, broker, database, now - received);
-        received = now;
-      };
-      show();
-      timer = setInterval(show, everyMs);
-      timer.unref();
-    },
-    (error: unknown) => {
+  const started = bringUp();
+
+  async function bringUp(): Promise<void> {
+    try {
+      const broker = await acquireBroker(key, options);
+      if (!closed) timer = showEverySecond(host, broker, database);
+    } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       host.node.error(error instanceof Error ? error : reason);
       host.status('error', reason);
-    },
-  );
+    }
+  }
 
   return {
     async close() {
@@ -50,6 +43,17 @@ export function runBroker(
   };
 }
 
+function showEverySecond(host: Host<keyof BrokerSink>, broker: Broker, database: Database): NodeJS.Timeout {
+  let { received } = broker.stats();
+  const show = (): void => {
+    const now = broker.stats().received;
+    showBroker(host, broker, database, now - received);
+    received = now;
+  };
+  show();
+  return setInterval(show, everyMs).unref();
+}
+
 function showBroker(
   host: Host<keyof BrokerSink>,
   broker: Broker,
@@ -58,7 +62,6 @@ function showBroker(
 ): void {
   const { clients, inflight, givenUp, saturated } = broker.stats();
   const held = deliveries.stats().heldOldestMs;
-  const count = (number: number): string => number.toLocaleString('en');
   const place = `${broker.port} · ${count(clients)} ${clients === 1 ? 'client' : 'clients'}`;
   if (database.state === 'down') {
     host.status('warning', `${place} · database away${inflight > 0 ? `, ${count(inflight)} held` : ''}`);
@@ -69,4 +72,8 @@ function showBroker(
     const lost = givenUp > 0 ? ` · ${count(givenUp)} given up` : '';
     host.status('ok', `${place} · ${count(perSecond)}/s · ${count(inflight)} in flight${lost}`);
   }
+}
+
+function count(number: number): string {
+  return number.toLocaleString('en');
 }

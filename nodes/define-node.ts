@@ -18,6 +18,7 @@ export interface Host<Name extends string> {
   /** Shown under the node, at most once per 250 ms (the last one wins). */
   status(tone: Tone, text: string): void;
   /** The live thing behind a config node, kept open until this node has closed. Throws when none is chosen. */
+  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters
   use<Resource>(configNodeId: string, whatFor: string): Resource;
 }
 
@@ -59,12 +60,15 @@ export function defineNode<Config extends NodeDef, Name extends string>(
         node: this,
         signal: controller.signal,
         emit: (outputs) => this.send(ports(outputs)),
-        status: status.show,
+        status: (tone, text) => status.show(tone, text),
+        // oxlint-disable-next-line typescript/no-unnecessary-type-parameters
         use: <Resource>(id: string, whatFor: string) => {
           const shared = sharedOf<Resource>(RED, id);
           if (shared === undefined) throw new Error(`choose a ${whatFor} in the node's dialog`);
+          // A resource that cannot be opened is not ours to release.
+          const resource = shared.acquire();
           releases.push(() => shared.release());
-          return shared.acquire();
+          return resource;
         },
       });
     } catch (error) {
@@ -158,7 +162,7 @@ export function defineConfigNode<Config extends NodeDef, Credentials extends obj
   RED.nodes.registerType(
     definition.type,
     Constructor as never,
-    (definition.credentials ? { credentials: definition.credentials } : {}) as never,
+    definition.credentials ? { credentials: definition.credentials } : {},
   );
 }
 

@@ -102,7 +102,7 @@ function settingsOf(config: Config): Pick<BrokerOptions, 'host' | 'port' | 'limi
 /** One message per batch. */
 function sinkOf(host: Host<Output>): BrokerSink {
   const send = (output: Output) => (payload: readonly unknown[]) =>
-    host.emit({ [output]: { topic: output, payload } } as never);
+    host.emit({ [output]: { topic: output, payload } });
   return { readings: send('readings'), messages: send('messages'), sessions: send('sessions') };
 }
 

@@ -25,8 +25,12 @@ export function asksFor(message: Message): Request {
   const http = message['req'] as { params?: Fields; query?: Fields } | undefined;
   const fields = isFields(message.payload) ? message.payload : {};
   const named = http?.params ?? fields;
-  const id = named['id'] ?? named['meter_id'] ?? (typeof message.payload === 'string' ? message.payload : '');
-  return { id: String(id), query: http?.query ?? fields, body: message.payload };
+  const id = named['id'] ?? named['meter_id'] ?? message.payload;
+  return {
+    id: typeof id === 'string' || typeof id === 'number' ? String(id) : '',
+    query: http?.query ?? fields,
+    body: message.payload,
+  };
 }
 
 type Fields = Readonly<Record<string, unknown>>;

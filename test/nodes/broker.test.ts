@@ -78,10 +78,6 @@ describe('meter-auth-broker in a flow', () => {
     clients.push(client);
     return client;
   }
-  const reading = (ageMinutes: number, kwh_amount = 1.25): object => ({
-    kwh_amount,
-    reading_timestamp: new Date(Date.now() - ageMinutes * 60_000).toISOString(),
-  });
   async function count(
     table: 'meter_readings' | 'quarantined_messages' | 'device_messages',
   ): Promise<number> {
@@ -184,3 +180,7 @@ describe('meter-auth-broker in a flow', () => {
     }
   });
 });
+
+function reading(ageMinutes: number, kwh_amount = 1.25): object {
+  return { kwh_amount, reading_timestamp: new Date(Date.now() - ageMinutes * 60_000).toISOString() };
+}

@@ -38,11 +38,6 @@ describe('From reading-validator to reading-store', () => {
     { id: 'duplicate', type: 'helper' },
     { id: 'quarantined', type: 'helper' },
   ];
-  const reading = (meter_id: string, time: number, kwh_amount: unknown = 1.25): object => ({
-    meter_id,
-    kwh_amount,
-    reading_timestamp: new Date(time).toISOString(),
-  });
 
   it('a batch leaves by outcome, is in the database then, and keeps what else was on the message', async () => {
     const running = await startFlow(flow());
@@ -124,4 +119,8 @@ function countOf(messages: readonly FlowMessage[]): number {
 
 function codesOf(messages: readonly FlowMessage[]): string[] {
   return messages.flatMap(({ payload }) => (payload as { code: string }[]).map(({ code }) => code)).sort();
+}
+
+function reading(meter_id: string, time: number, kwh_amount: unknown = 1.25): object {
+  return { meter_id, kwh_amount, reading_timestamp: new Date(time).toISOString() };
 }

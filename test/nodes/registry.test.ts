@@ -36,10 +36,6 @@ describe('device-registry, meter-query and api-error', () => {
     { id: 'refused', type: 'helper' },
     { id: 'answer', type: 'helper' },
   ];
-  async function one(running: RunningFlow, output: string): Promise<FlowMessage> {
-    await eventually(() => running.received(output).length > 0);
-    return running.received(output).at(-1) ?? {};
-  }
 
   it('creates a device, shows its password once, finds it by meter_id, changes and removes it', async () => {
     const running = await startFlow(flow());
@@ -151,3 +147,8 @@ describe('device-registry, meter-query and api-error', () => {
     });
   }
 });
+
+async function one(running: RunningFlow, output: string): Promise<FlowMessage> {
+  await eventually(() => running.received(output).length > 0);
+  return running.received(output).at(-1) ?? {};
+}
