@@ -25,9 +25,9 @@ interface Named {
 function section(file: FlowFile, names: ReadonlyMap<string, Named>): string[] {
   const tab = file.nodes.find((node) => node.type === 'tab');
   return [
-    `## ${String(tab?.['label'] ?? file.name)}`,
+    `## ${tab?.label ?? file.name}`,
     '',
-    `${String(tab?.['info'] ?? '')} (\`${file.name}.json\`)`,
+    `${tab?.info ?? ''} (\`${file.name}.json\`)`,
     '',
     '```mermaid',
     'flowchart LR',
@@ -44,11 +44,11 @@ function lines(node: FlowNode, names: ReadonlyMap<string, Named>): string[] {
   const arrows = (node.wires ?? []).flatMap((targets) =>
     [...targets].map((id) => `  ${key} --> ${keyOf(id)}`),
   );
-  const links = node.type === 'link out' ? (node['links'] as string[]) : [];
+  const links = node.type === 'link out' ? (node.links ?? []) : [];
   const beyond = links.flatMap((id) => {
     const target = names.get(id);
-    const tab = target?.file.nodes.find((other) => other.type === 'tab')?.['label'];
-    return target === undefined ? [] : [`  ${key} -.-> ${keyOf(id)}o(["${String(tab)}"])`];
+    const tab = target?.file.nodes.find((other) => other.type === 'tab')?.label;
+    return target === undefined ? [] : [`  ${key} -.-> ${keyOf(id)}o(["${tab ?? ''}"])`];
   });
   return [`  ${key}${shape(node)}`, ...new Set(arrows), ...beyond];
 }

@@ -28,7 +28,6 @@ function usedBy(nodes: readonly FlowNode[], shared: readonly FlowNode[]): FlowNo
 function withOwnLinksOnly(nodes: readonly FlowNode[]): FlowNode[] {
   const own = new Set(nodes.map((node) => node.id));
   return nodes.map((node) => {
-    const links = node['links'];
-    return Array.isArray(links) ? { ...node, links: links.filter((id: string) => own.has(id)) } : node;
+    return node.links === undefined ? node : { ...node, links: node.links.filter((id) => own.has(id)) };
   });
 }

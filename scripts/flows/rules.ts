@@ -11,8 +11,8 @@ import { isEnd } from './ends.js';
 
 /** Node-RED's editor on a screen of 1920 × 1080 shows about this much of a tab. */
 const screen = { width: 1800, height: 900 };
-const forbidden = ['function', 'exec', 'inject'];
-const simulators = ['virtual-meters'];
+const forbidden = new Set(['function', 'exec', 'inject']);
+const simulators = new Set(['virtual-meters']);
 const ofHosts = /^(host|hostname|broker|server|url|user|username|password|secret|token)$/i;
 
 /** What is wrong with the shipped flows: one sentence each, none when all is well. */
@@ -44,7 +44,7 @@ function nodeProblems(file: FlowFile, node: FlowNode, types: ReadonlyMap<string,
   const tab = labelOfTab(file);
   const outputs = types.get(node.type);
   if (outputs === undefined) problems.push(`${at(node)}: the type "${node.type}" is unknown here`);
-  if (forbidden.includes(node.type) && !simulators.includes(file.name)) {
+  if (forbidden.has(node.type) && !simulators.has(file.name)) {
     problems.push(`${at(node)}: ${node.type} nodes hide what happens; make it a node of the palette`);
   }
   if (node.type !== 'tab' && !node.name) problems.push(`${at(node)}: has no name`);
@@ -60,7 +60,7 @@ function nodeProblems(file: FlowFile, node: FlowNode, types: ReadonlyMap<string,
     const shows = node.type === 'http in' || key === 'info' || key === 'format';
     const named = ofHosts.test(key) && node.z === undefined && typeof value === 'string' && value !== '';
     const looksLike = typeof value === 'string' && /:\/\/|localhost|\b\d+\.\d+\.\d+\.\d+\b/.test(value);
-    if (!shows && (named || looksLike) && !/^\$\{[A-Z_]+\}$/.test(String(value))) {
+    if (!shows && (named || looksLike) && !/^\$\{[A-Z_]+\}$/.test(value)) {
       problems.push(`${at(node)}: ${key} must come from the environment, as \${NAME}`);
     }
   }
@@ -113,10 +113,10 @@ interface Box {
   readonly bottom: number;
 }
 
-/** About what the editor draws: seven pixels per letter beside icon and ports. */
+/** About what the editor draws, with room for a wire: seven and a half pixels per letter beside icon and ports. */
 function boxOf(node: FlowNode): Box {
   const bare = node.type === 'link in' || node.type === 'link out';
-  const width = bare ? 30 : Math.max(100, 50 + 7 * (node.name?.length ?? 0));
+  const width = bare ? 30 : Math.max(100, 50 + 7.5 * (node.name?.length ?? 0)) + 10;
   const height = Math.max(30, 13 * (node.wires?.length ?? 1));
   const { x = 0, y = 0 } = node;
   return { left: x - width / 2, right: x + width / 2, top: y - height / 2, bottom: y + height / 2 };
@@ -127,9 +127,9 @@ function overlap(a: Box, b: Box): boolean {
 }
 
 function labelOfTab(file: FlowFile): string {
-  return String(file.nodes.find((node) => node.type === 'tab')?.['label'] ?? '');
+  return file.nodes.find((node) => node.type === 'tab')?.label ?? '';
 }
 
 function at(node: FlowNode): string {
-  return `${node.type} "${node.name ?? String(node['label'] ?? node.id)}"`;
+  return `${node.type} "${node.name ?? node.label ?? node.id}"`;
 }

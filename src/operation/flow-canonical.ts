@@ -7,6 +7,11 @@ export interface FlowNode {
   /** The tab it stands on; config nodes and tabs have none. */
   readonly z?: string;
   readonly name?: string;
+  /** What a tab is called. */
+  readonly label?: string;
+  readonly info?: string;
+  /** Of link nodes: the other ends. */
+  readonly links?: readonly string[];
   readonly x?: number;
   readonly y?: number;
   readonly wires?: readonly (readonly string[])[];
@@ -85,10 +90,6 @@ function rename(value: unknown, ids: ReadonlyMap<string, string>): unknown {
 }
 
 function tidy(node: FlowNode): FlowNode {
-  const place = (key: string): number => {
-    if (firstKeys.includes(key)) return firstKeys.indexOf(key);
-    return lastKeys.includes(key) ? 200 + lastKeys.indexOf(key) : 100;
-  };
   const entries = Object.entries(node)
     .filter(([key, value]) => key !== 'credentials' && !(key === 'z' && value === ''))
     .map(([key, value]): [string, unknown] => [
@@ -99,6 +100,11 @@ function tidy(node: FlowNode): FlowNode {
   return Object.fromEntries(entries) as unknown as FlowNode;
 }
 
+function place(key: string): number {
+  if (firstKeys.includes(key)) return firstKeys.indexOf(key);
+  return lastKeys.includes(key) ? 200 + lastKeys.indexOf(key) : 100;
+}
+
 function onGrid(key: string, value: unknown): unknown {
   if (typeof value !== 'number' || (key !== 'x' && key !== 'y')) return value;
   const grid = key === 'x' ? gridX : gridY;
@@ -106,7 +112,7 @@ function onGrid(key: string, value: unknown): unknown {
 }
 
 function labelOf(node: FlowNode): string {
-  return String((node.type === 'tab' ? node['label'] : node.name) ?? '');
+  return (node.type === 'tab' ? node.label : node.name) ?? '';
 }
 
 function fromTopLeft(a: FlowNode, b: FlowNode): number {

@@ -49,9 +49,9 @@ export function splitFlows(nodes: readonly FlowNode[], shipped: readonly FlowFil
   const tabs = canonical.filter((node) => node.type === 'tab');
   const homes = configHomes(canonical);
   // The id of a renamed tab changes with its label, so its file is looked up by the id it had in the edited flow.
-  const before = new Map(nodes.filter((node) => node.type === 'tab').map((tab) => [tab['label'], tab.id]));
+  const before = new Map(nodes.filter((node) => node.type === 'tab').map((tab) => [tab.label, tab.id]));
   const files = tabs.map((tab) => ({
-    name: fileNameOf(tab, before.get(tab['label']), shipped),
+    name: fileNameOf(tab, before.get(tab.label), shipped),
     nodes: canonical.filter((node) => node === tab || node.z === tab.id || homes.get(node.id) === tab.id),
   }));
   const shared = canonical.filter(
@@ -129,7 +129,7 @@ function configHomes(nodes: readonly FlowNode[]): Map<string, string> {
 function fileNameOf(tab: FlowNode, idBefore: string | undefined, shipped: readonly FlowFile[]): string {
   const known = shipped.find((file) => file.nodes.some((node) => node.id === tab.id || node.id === idBefore));
   if (known !== undefined) return known.name;
-  const slug = String(tab['label'] ?? '')
+  const slug = (tab.label ?? '')
     .toLowerCase()
     .replaceAll(/[^a-z0-9]+/g, '-')
     .replaceAll(/^-|-$/g, '');

@@ -177,7 +177,6 @@ describe('a newcomer with a browser', function () {
       changed.map((file) => file.name),
       ['ingestion'],
     );
-    const namesOf = (file: FlowFile | undefined) => file?.nodes.map((node) => node.name) ?? [];
     const before = namesOf(shipped.find((file) => file.name === 'ingestion'));
     assert.deepEqual(
       namesOf(changed[0]),
@@ -205,3 +204,7 @@ describe('a newcomer with a browser', function () {
 
   it('has no error in any page', () => assert.deepEqual(problems, []));
 });
+
+function namesOf(file: FlowFile | undefined): (string | undefined)[] {
+  return file?.nodes.map((node) => node.name) ?? [];
+}
