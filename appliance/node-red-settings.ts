@@ -81,6 +81,7 @@ interface HostEntry {
 
 const hostLevels = { 10: 'fatal', 20: 'error', 30: 'warn', 40: 'info', 50: 'debug', 60: 'trace' } as const;
 const log = logger('node-red');
+const ours = /^(?:meter|reading|message|device|virtual-meter|activity|api)-?/;
 /** True and wanted: projects are off, and our credentials file holds references only. */
 const expected = /^(?:Projects disabled|Encrypted credentials not found)/;
 
@@ -90,6 +91,6 @@ function hostLog({ level, msg, type, name, id }: HostEntry): void {
   const text =
     msg instanceof Error ? msg.message : String((msg as { message?: unknown } | null)?.message ?? msg);
   const details = type === undefined ? {} : { node: `${type}:${name ?? id ?? ''}` };
-  const quiet = spoken === 'info' ? !type?.startsWith('meter') : type === undefined && expected.test(text);
+  const quiet = spoken === 'info' ? !ours.test(type ?? '') : type === undefined && expected.test(text);
   log[quiet ? 'debug' : spoken](details, text.trim());
 }
