@@ -1,5 +1,6 @@
 import type { NodeAPI, NodeDef } from 'node-red';
 import { openDatabase, type Database } from '../src/database/database.js';
+import { migrated } from '../src/database/migrated.js';
 import { connectionUrl } from './connection-url.js';
 import { defineConfigNode } from './define-node.js';
 import { numberSetting, textSetting } from './setting.js';
@@ -7,6 +8,7 @@ import { numberSetting, textSetting } from './setting.js';
 interface Config extends NodeDef {
   url: string;
   connectionsMax: string;
+  migrate: boolean;
 }
 
 interface Credentials {
@@ -19,8 +21,8 @@ export default function (RED: NodeAPI): void {
   defineConfigNode<Config, Credentials, Database>(RED, {
     type: 'meter-database',
     credentials: { user: { type: 'text' }, password: { type: 'password' } },
-    open: (config, credentials) =>
-      openDatabase({
+    open(config, credentials) {
+      const database = openDatabase({
         url: connectionUrl(textSetting(config.url, ''), credentials),
         connectionsMax: numberSetting(config.connectionsMax, 10, {
           name: 'Connections',
@@ -29,7 +31,9 @@ export default function (RED: NodeAPI): void {
           whole: true,
         }),
         applicationName: 'meterflow',
-      }),
+      });
+      return config.migrate ? migrated(database) : database;
+    },
     close: (database) => database.close(),
   });
 }
