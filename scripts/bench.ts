@@ -19,13 +19,15 @@ const full: Lengths = {
   maxSeconds: 12,
   searchSeconds: 8,
   searchStepsMax: 6,
+  crashSeconds: 6,
 };
 const quick: Lengths = {
-  warmUpSeconds: 2,
-  fixedSeconds: 4,
-  maxSeconds: 4,
+  warmUpSeconds: 1,
+  fixedSeconds: 3,
+  maxSeconds: 3,
   searchSeconds: 3,
   searchStepsMax: 2,
+  crashSeconds: 3,
 };
 const folder = resolve(__dirname, '../artifacts/bench');
 

@@ -14,6 +14,7 @@ export interface Lengths {
   readonly maxSeconds: number;
   readonly searchSeconds: number;
   readonly searchStepsMax: number;
+  readonly crashSeconds: number;
 }
 
 export interface Measured {
@@ -42,6 +43,8 @@ export interface Measurements {
   readonly idleMiB: number;
   readonly fixed: Measured;
   readonly max: Measured;
+  /** kill -9 of the Node.js process in the middle of `fixedRate`. */
+  readonly crash: Measured;
   readonly search: readonly Measured[];
   /** The highest committed rate of a step that lost nothing. */
   readonly lossFreePerSecond: number;
@@ -65,7 +68,7 @@ export interface Scene {
 
 export async function measure(scene: Scene): Promise<Measurements> {
   const { running, server, plan, lengths } = scene;
-  const idleMiB = memoryMiB([...running.pids, server.pid]);
+  const idleMiB = memoryMiB([...running.pids(), server.pid]);
   const load = await startLoad({
     host: '127.0.0.1',
     port: running.mqttPort,
@@ -81,23 +84,22 @@ export async function measure(scene: Scene): Promise<Measurements> {
       seconds: lengths.fixedSeconds,
     });
     const max = await measureStep(scene, load, { mode: 'max', window, seconds: lengths.maxSeconds });
-    const search = max.lost === 0 ? [] : await searchLossFree(scene, load, [fixed, max]);
+    const search = max.lost === 0 ? [] : await searchLossFree(scene, load, fixed);
     const lossFree = [fixed, max, ...search].filter(({ lost }) => lost === 0);
     const lossFreePerSecond = Math.max(0, ...lossFree.map(({ committedPerSecond }) => committedPerSecond));
-    return { idleMiB, fixed, max, search, lossFreePerSecond };
+    const crash = await measureCrash(scene, load);
+    return { idleMiB, fixed, max, search, crash, lossFreePerSecond };
   } finally {
     await load.end();
   }
 }
 
-/** Goes down from what was committed under flood until nothing is lost, or up from there until something is. */
-async function searchLossFree(scene: Scene, load: Load, known: readonly Measured[]): Promise<Measured[]> {
-  const [fixed, max] = known;
+/** Goes up from the fixed rate until something is lost, or down until nothing is, and then halves the gap. */
+async function searchLossFree(scene: Scene, load: Load, fixed: Measured): Promise<Measured[]> {
   const steps: Measured[] = [];
-  let lossless = fixed?.lost === 0 ? fixedRate : 0;
-  let lossy = fixed?.lost === 0 ? Number.POSITIVE_INFINITY : fixedRate;
-  let rate = Math.max(lossless * 1.2, 0.9 * (max?.committedPerSecond ?? fixedRate));
-  if (rate >= lossy) rate = 0.75 * lossy;
+  let lossless = fixed.lost === 0 ? fixedRate : 0;
+  let lossy = fixed.lost === 0 ? Number.POSITIVE_INFINITY : fixedRate;
+  let rate = fixed.lost === 0 ? 1.3 * fixedRate : 0.6 * fixedRate;
   while (steps.length < scene.lengths.searchStepsMax && lossy / Math.max(1, lossless) > 1.1) {
     rate = Math.round(rate / 100) * 100;
     const seconds = scene.lengths.searchSeconds;
@@ -111,16 +113,32 @@ async function searchLossFree(scene: Scene, load: Load, known: readonly Measured
   return steps;
 }
 
-async function measureStep(scene: Scene, load: Load, step: Step): Promise<Measured> {
+async function measureCrash(scene: Scene, load: Load): Promise<Measured> {
+  const seconds = scene.lengths.crashSeconds;
+  const crash = async (): Promise<void> => {
+    await delay((seconds / 2) * 1_000);
+    await scene.running.crash();
+  };
+  const step = { mode: 'paced', rate: fixedRate, seconds } as const;
+  return measureStep(scene, load, step, `kill -9 at ${fixedRate}/s`, crash);
+}
+
+/** `meanwhile` begins with the step; the result is counted when both are over. */
+async function measureStep(
+  scene: Scene,
+  load: Load,
+  step: Step,
+  name = step.mode === 'paced' ? `${step.rate}/s for ${step.seconds} s` : `flood for ${step.seconds} s`,
+  meanwhile = async (): Promise<void> => {},
+): Promise<Measured> {
   const { running, server, databaseUrl, plan } = scene;
-  const roots = [...running.pids, server.pid];
-  const name = step.mode === 'paced' ? `${step.rate}/s for ${step.seconds} s` : `flood for ${step.seconds} s`;
+  const roots = [...running.pids(), server.pid];
   const insertsBefore = running.storesLater ? await insertsSoFar(databaseUrl) : 0;
   const memory = watchMemory(roots);
   const cpuBefore = cpuSeconds(roots);
   const generatorBefore = cpuSeconds([load.pid]);
   const started = performance.now();
-  const result = await load.step(step);
+  const [result] = await Promise.all([load.step(step), meanwhile()]);
   const generatorCpuShare = (cpuSeconds([load.pid]) - generatorBefore) / result.seconds;
   const stillAt = running.storesLater
     ? await standsStill(databaseUrl, insertsBefore + result.acknowledged)

@@ -29,6 +29,7 @@ const rows: readonly Row[] = [
   ['readings/s committed under flood', (entry) => entry.max.committedPerSecond, whole, true],
   ['acknowledged readings lost under flood', (entry) => entry.max.lost, whole, false],
   [`acknowledged readings lost ${at}`, (entry) => entry.fixed.lost, whole, false],
+  [`acknowledged readings lost by kill -9 ${at}`, (entry) => entry.crash.lost, whole, false],
   [`readings/s committed ${at}`, (entry) => entry.fixed.committedPerSecond, whole, true],
   [`publish to PUBACK p50 ${at}, ms`, (entry) => entry.fixed.p50, tenth, true],
   [`publish to PUBACK p95 ${at}, ms`, (entry) => entry.fixed.p95, tenth, true],

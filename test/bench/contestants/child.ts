@@ -7,6 +7,8 @@ export interface Child {
   says(text: string): Promise<void>;
   /** SIGTERM, after 15 s SIGKILL. */
   stop(): Promise<void>;
+  /** SIGKILL. */
+  crash(): Promise<void>;
 }
 
 const outputMax = 20_000;
@@ -44,6 +46,12 @@ export function startChild(
         }
         await new Promise((resolve) => setTimeout(resolve, 20));
       }
+    },
+    async crash() {
+      process.off('exit', kill);
+      const exited = once(child, 'exit');
+      child.kill('SIGKILL');
+      await exited;
     },
     async stop() {
       process.off('exit', kill);

@@ -20,9 +20,11 @@ export interface Place {
 export interface Running {
   readonly mqttPort: number;
   /** Roots of its process trees, the database aside. */
-  readonly pids: readonly number[];
+  pids(): readonly number[];
   readonly logins: readonly MeterLogin[];
   /** True when a PUBACK promises nothing yet, so that the database has to be watched until it stands still. */
   readonly storesLater: boolean;
+  /** kill -9 of its Node.js process, and a new start as a supervisor would do it a second later. */
+  crash(): Promise<void>;
   stop(): Promise<void>;
 }

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';
 import { generateSecret, hashSecret } from '../../../src/devices/credentials.js';
 import { startAppliance } from '../../support/appliance.js';
@@ -16,21 +17,14 @@ export const ours: Contestant = {
   name: 'meterflow',
   about: 'npm start: own broker with logins and ACL, shipped flows, spacing rule, PUBACK after commit',
   async start({ databaseUrl, folder, meterIds }) {
-    const profile = process.env['BENCH_NODE_OPTIONS'];
-    const appliance = await startAppliance({
-      dataDir: folder,
-      env: {
-        ...settings,
-        DATABASE_URL: databaseUrl,
-        ...(profile === undefined ? {} : { NODE_OPTIONS: profile }),
-      },
-    });
+    const options = { dataDir: folder, env: { ...settings, ...profiling(), DATABASE_URL: databaseUrl } };
+    let appliance = await startAppliance(options);
     const kill = (): void => appliance.kill('SIGTERM');
     process.once('exit', kill);
     const passwords = await registerAtOnce(databaseUrl, meterIds);
     return {
       mqttPort: appliance.mqttPort,
-      pids: [appliance.pid],
+      pids: () => [appliance.pid],
       logins: meterIds.map((meterId, index) => ({
         meterId,
         clientId: meterId,
@@ -38,6 +32,14 @@ export const ours: Contestant = {
         password: passwords[index] ?? '',
       })),
       storesLater: false,
+      async crash() {
+        const { port, mqttPort } = appliance;
+        appliance.kill('SIGKILL');
+        await appliance.waitForExit();
+        await delay(1_000);
+        const ports = { PORT: String(port), MQTT_BROKER_PORT: String(mqttPort) };
+        appliance = await startAppliance({ ...options, env: { ...options.env, ...ports } });
+      },
       async stop() {
         process.off('exit', kill);
         await appliance.stop();
@@ -45,6 +47,12 @@ export const ours: Contestant = {
     };
   },
 };
+
+/** BENCH_NODE_OPTIONS=--cpu-prof shows where the time goes. */
+function profiling(): Record<string, string> {
+  const options = process.env['BENCH_NODE_OPTIONS'];
+  return options === undefined ? {} : { NODE_OPTIONS: options };
+}
 
 /** Hundreds of devices in one statement, with the registry's own credentials. */
 async function registerAtOnce(url: string, meterIds: readonly string[]): Promise<string[]> {

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
-import { startChild } from './child.js';
+import { setTimeout as delay } from 'node:timers/promises';
+import { startChild, type Child } from './child.js';
 import type { Contestant } from './contestant.js';
 import { startMosquitto } from './mosquitto.js';
 import { createPeerTable } from './peer-table.js';
@@ -14,15 +15,23 @@ export const script: Contestant = {
     await createPeerTable(databaseUrl);
     const mosquitto = await startMosquitto(folder, queuedMax);
     const file = resolve(__dirname, '../peers/expert-script.ts');
-    const child = startChild(process.execPath, ['--require', 'tsx/cjs', file], {
-      env: { NODE_ENV: 'production', PEER_MQTT_PORT: String(mosquitto.port), PEER_PG_URL: databaseUrl },
-    });
-    await child.says('subscribed');
+    const env = { NODE_ENV: 'production', PEER_MQTT_PORT: String(mosquitto.port), PEER_PG_URL: databaseUrl };
+    const launch = async (): Promise<Child> => {
+      const started = startChild(process.execPath, ['--require', 'tsx/cjs', file], { env });
+      await started.says('subscribed');
+      return started;
+    };
+    let child = await launch();
     return {
       mqttPort: mosquitto.port,
-      pids: [child.pid, mosquitto.child.pid],
+      pids: () => [child.pid, mosquitto.child.pid],
       logins: meterIds.map((meterId) => ({ meterId, clientId: meterId })),
       storesLater: true,
+      async crash() {
+        await child.crash();
+        await delay(1_000);
+        child = await launch();
+      },
       async stop() {
         await child.stop();
         await mosquitto.child.stop();

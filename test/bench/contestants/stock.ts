@@ -3,9 +3,10 @@ import { createHash } from 'node:crypto';
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { freePort } from '../../support/ports.js';
-import { startChild } from './child.js';
+import { startChild, type Child } from './child.js';
 import type { Contestant } from './contestant.js';
 import { startMosquitto } from './mosquitto.js';
 import { createPeerTable } from './peer-table.js';
@@ -28,25 +29,30 @@ export const stock: Contestant = {
     await cp(join(peers, 'flows.json'), join(userDir, 'flows.json'));
     await writeFile(join(userDir, 'flows_cred.json'), JSON.stringify(credentials), { mode: 0o600 });
     const nodeRed = createRequire(join(root, 'appliance/package.json')).resolve('node-red/red.js');
-    const child = startChild(
-      process.execPath,
-      [nodeRed, '-u', userDir, '-s', join(userDir, 'settings.cjs')],
-      {
-        env: {
-          NODE_ENV: 'production',
-          PEER_HTTP_PORT: String(await freePort()),
-          PEER_MQTT_PORT: String(mosquitto.port),
-          PEER_PG_PORT: address.port,
-          PEER_PG_DATABASE: address.pathname.slice(1),
-        },
-      },
-    );
-    await child.says('Connected to broker');
+    const env = {
+      NODE_ENV: 'production',
+      PEER_HTTP_PORT: String(await freePort()),
+      PEER_MQTT_PORT: String(mosquitto.port),
+      PEER_PG_PORT: address.port,
+      PEER_PG_DATABASE: address.pathname.slice(1),
+    };
+    const launch = async (): Promise<Child> => {
+      const args = [nodeRed, '-u', userDir, '-s', join(userDir, 'settings.cjs')];
+      const started = startChild(process.execPath, args, { env });
+      await started.says('Connected to broker');
+      return started;
+    };
+    let child = await launch();
     return {
       mqttPort: mosquitto.port,
-      pids: [child.pid, mosquitto.child.pid],
+      pids: () => [child.pid, mosquitto.child.pid],
       logins: meterIds.map((meterId) => ({ meterId, clientId: meterId })),
       storesLater: true,
+      async crash() {
+        await child.crash();
+        await delay(1_000);
+        child = await launch();
+      },
       async stop() {
         await child.stop();
         await mosquitto.child.stop();

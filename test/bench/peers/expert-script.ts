@@ -25,6 +25,8 @@ let timer: NodeJS.Timeout | undefined;
 
 const client = connect(`mqtt://127.0.0.1:${process.env['PEER_MQTT_PORT']}`, {
   clientId: 'expert',
+  // Mosquitto keeps what comes while this script is away.
+  clean: false,
   protocolVersion: 4,
 });
 client.on('connect', () => {
