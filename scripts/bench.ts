@@ -56,6 +56,12 @@ async function main(): Promise<void> {
   await mkdir(folder, { recursive: true });
   await writeFile(file, `${JSON.stringify(report, null, 2)}\n`);
   say(`\n${table(report)}\n${file}`);
+  const lost = entries.filter(({ name }) => name === ours.name).flatMap(lossesOf);
+  if (lost.length > 0) throw new Error(`A PUBACK means committed, and yet lost: ${lost.join(', ')}`);
+}
+
+function lossesOf({ fixed, max, crash }: Entry): string[] {
+  return [fixed, max, crash].flatMap(({ lostExamples }) => lostExamples);
 }
 
 function say(line: string): void {
