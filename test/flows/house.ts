@@ -34,10 +34,15 @@ export interface House {
   close(): Promise<void>;
 }
 
-export async function startHouse(env: Readonly<Record<string, string>> = {}): Promise<House> {
+/** `through` may put something between the appliance and its database: it gets the real address, gives another. */
+export async function startHouse(
+  env: Readonly<Record<string, string>> = {},
+  through: (url: string) => Promise<string> = (url) => Promise.resolve(url),
+): Promise<House> {
   const database: TestDatabase = await createTestDatabase();
+  const url = await through(database.url);
   const appliance = await startAppliance({
-    env: { DATABASE_URL: database.url, VIRTUAL_METERS: '0', ...env },
+    env: { DATABASE_URL: url, VIRTUAL_METERS: '0', ...env },
   });
   const clients: MqttClient[] = [];
 
