@@ -24,11 +24,22 @@ export default function (RED: NodeAPI): void {
         input(message, emit) {
           const { status, headers, body } = ownAnswer(own, message['error']) ?? errorAnswer(message['error']);
           host.status(status >= 500 ? 'error' : 'warning', `${status} ${body.error.code}`);
+          // The answer says nothing of it, and what Catch takes is not logged by Node-RED.
+          if (body.error.code === 'INTERNAL') host.node.error(describe(message['error']));
           emit({ response: { ...answer(message, 'response', status, body), headers: { ...headers } } });
         },
       };
     },
   });
+}
+
+/** What Catch hands on: the message, and the node that it came from. */
+function describe(error: unknown): string {
+  const { message, source } = (error ?? {}) as {
+    message?: unknown;
+    source?: { name?: string; type?: string };
+  };
+  return `${source?.name ?? source?.type ?? 'a node'}: ${String(message)}`;
 }
 
 function ownAnswer(own: ReadonlyMap<string, number>, error: unknown): ErrorAnswer | undefined {

@@ -8,7 +8,7 @@ import { numberSetting, textSetting } from './setting.js';
 interface Config extends NodeDef {
   url: string;
   connectionsMax: string;
-  migrate: boolean;
+  migrate?: boolean;
 }
 
 interface Credentials {
@@ -32,7 +32,8 @@ export default function (RED: NodeAPI): void {
         }),
         applicationName: 'meterflow',
       });
-      return config.migrate ? migrated(database) : database;
+      // Absent in flows that were made before there was a choice.
+      return config.migrate === false ? database : migrated(database);
     },
     close: (database) => database.close(),
   });
