@@ -17,8 +17,11 @@ export interface Reading {
   /** The topic that it came on, '' when none; needed to quarantine it as it came. */
   readonly topic: string;
   readonly qos: 0 | 1 | 2;
-  /** The whole payload that carried it (`part` finds the element), kept so that a refusal shows it byte for byte. */
-  readonly payload?: string;
+  /**
+   * Kept so that a refusal shows it byte for byte: the whole JSON that carried it (`part` finds the element), or its
+   * own bytes of a Protobuf message.
+   */
+  readonly payload?: string | Buffer;
 }
 
 /** A reading, or a whole message, that is refused; what quarantine keeps. Plain data. */

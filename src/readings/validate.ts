@@ -3,9 +3,10 @@ import { isUtf8 } from 'node:buffer';
 import type { Delivery } from '../broker/delivery.js';
 import { metrics } from '../operation/metrics.js';
 import { createJudge, type Judge } from './judge.js';
+import { decodeReading, splitReadings } from './protobuf.js';
 import type { Reading, Rejection } from './reading.js';
 import type { ReadingLimits, Refusal } from './rules.js';
-import { elementText, readingsPerMessageMax } from './wire-format.js';
+import { partOf, readingsPerMessageMax } from './wire-format.js';
 
 export interface ValidatorOptions {
   readonly limits?: Partial<ReadingLimits>;
@@ -34,7 +35,7 @@ export interface ReadingContext {
 }
 
 export interface Validator {
-  /** Messages of the broker: JSON objects, or arrays of 1 to 1,000 of them. */
+  /** Messages of the broker: JSON objects, or arrays of 1 to 1,000 of them; the same in Protobuf ([M-9]). */
   validate(batch: readonly Delivery[]): Validation;
   /** One reading that is parsed already. */
   validateOne(input: unknown, context: ReadingContext): Reading | Rejection;
@@ -68,7 +69,15 @@ function validateDelivery(delivery: Delivery, judge: Judge, at: number, result: 
     result.rejected.push(rejectionOf(delivery, 0, { code: 'SCHEMA_INVALID', reason }, delivery.payload));
   };
   const { payload } = delivery;
-  if (delivery.pattern.endsWith('.pb')) return refuseAll('Protobuf readings are not understood yet.');
+  if (delivery.pattern.endsWith('.pb')) {
+    const split = splitReadings(typeof payload === 'string' ? Buffer.from(payload) : payload);
+    if ('refused' in split) return refuseAll(split.refused);
+    const problem = countParts(split.readings.length, delivery, result);
+    if (problem !== null) return refuseAll(problem);
+    return split.readings.forEach((bytes, part) =>
+      validatePart(decodeReading(bytes), part, delivery, bytes, judge, at, result),
+    );
+  }
   const text = typeof payload === 'string' ? payload : textOf(payload);
   if (text === null) return refuseAll('The payload is not UTF-8 text.');
   let input: unknown;
@@ -79,28 +88,33 @@ function validateDelivery(delivery: Delivery, judge: Judge, at: number, result: 
   }
   if (!Array.isArray(input)) return validatePart(input, 0, delivery, text, judge, at, result);
 
-  const { length } = input;
-  if (length === 0 || length > readingsPerMessageMax) {
-    return refuseAll(`The array holds ${length} readings; 1 to ${readingsPerMessageMax} are allowed.`);
-  }
-  if (length > 1 && delivery.delivery !== 0)
-    result.splits.push({ delivery: delivery.delivery, parts: length });
-  for (let part = 0; part < length; part++)
+  const problem = countParts(input.length, delivery, result);
+  if (problem !== null) return refuseAll(problem);
+  for (let part = 0; part < input.length; part++)
     validatePart(input[part], part, delivery, text, judge, at, result);
+}
+
+/** Each part of several is settled on its own. @returns what is wrong with their number, or null */
+function countParts(parts: number, { delivery }: Delivery, result: Validation): string | null {
+  if (parts === 0 || parts > readingsPerMessageMax) {
+    return `The message holds ${parts} readings; 1 to ${readingsPerMessageMax} are allowed.`;
+  }
+  if (parts > 1 && delivery !== 0) result.splits.push({ delivery, parts });
+  return null;
 }
 
 function validatePart(
   input: unknown,
   part: number,
   delivery: Delivery,
-  payload: string,
+  payload: string | Buffer,
   judge: Judge,
   at: number,
   result: Validation,
 ): void {
   const verdict = judge(input, delivery.meter_id, delivery.topic, at);
   if ('code' in verdict) {
-    result.rejected.push(rejectionOf(delivery, part, verdict, elementText(payload, part)));
+    result.rejected.push(rejectionOf(delivery, part, verdict, partOf(payload, part)));
     return;
   }
   result.valid.push({

@@ -57,6 +57,11 @@ export function describeErrors(errors: readonly ErrorObject[] | null | undefined
   return [...sentences].slice(0, 5).join('; ');
 }
 
+/** What one reading of a message looked like, byte for byte; in Protobuf each has bytes of its own. */
+export function partOf(payload: string | Buffer, part: number): string | Buffer {
+  return typeof payload === 'string' ? elementText(payload, part) : payload;
+}
+
 /**
  * The text of one element of a payload, byte for byte: the whole payload when it is no array. Only for payloads that
  * JSON.parse has accepted. Writing the parsed element again would change numbers (1e400) and fail on deep nesting.

@@ -7,7 +7,7 @@ import { createPartitions } from './partitions.js';
 import type { Reading, Rejection } from './reading.js';
 import { lockCount } from './reading-store.js';
 import { tooClose } from './rules.js';
-import { elementText } from './wire-format.js';
+import { partOf } from './wire-format.js';
 
 export interface WriterOptions {
   /** Transactions at a time. Each has its own meters. */
@@ -106,8 +106,8 @@ function rejectionOf({ reading, neighbour, reason }: Row, spacingSeconds: number
   };
 }
 
-function payloadOf(reading: Reading): string {
-  if (reading.payload !== undefined) return elementText(reading.payload, reading.part);
+function payloadOf(reading: Reading): string | Buffer {
+  if (reading.payload !== undefined) return partOf(reading.payload, reading.part);
   return JSON.stringify({
     meter_id: reading.meter_id,
     kwh_amount: reading.energy / 10_000,

@@ -112,15 +112,6 @@ describe('the validator of readings', () => {
     assert.equal(rejected[0]?.payload, bad);
   });
 
-  it('says of Protobuf that it does not understand it yet [M-9]', () => {
-    const message = {
-      ...delivery('x'),
-      topic: 'meters/METER001/readings.pb',
-      pattern: 'meters/+/readings.pb',
-    };
-    assert.equal(validator.validate([message]).rejected[0]?.code, 'SCHEMA_INVALID');
-  });
-
   it('judges each of 480 readings of one message, and shows the wrong ones as they came', () => {
     const texts = Array.from({ length: 480 }, (_, index) => {
       const time = now - index * 900_000;
