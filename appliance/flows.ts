@@ -1,6 +1,6 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { flowText, mergeFlows, readFlowFiles, shippedHashes } from '../src/operation/flow-files.js';
+import { flowText, mergeFlows, readFlowFiles, shippedHashes, takeOver } from '../src/operation/flow-files.js';
 import type { FlowNode } from '../src/operation/flow-files.js';
 
 export interface Installed {
@@ -26,11 +26,9 @@ export function installFlows(root: string, userDir: string): Installed {
   const taken = join(userDir, 'shipped-flows.json');
   const flows = join(userDir, 'flows.json');
   if (existsSync(flows)) {
-    const before = existsSync(taken)
-      ? (JSON.parse(readFileSync(taken, 'utf8')) as Record<string, string>)
-      : {};
+    const before = hashesTaken(taken);
     const newer = Object.keys(hashes).filter((name) => before[name] !== hashes[name]);
-    return { outcome: 'kept', tabs: tabsOf(JSON.parse(readFileSync(flows, 'utf8')) as FlowNode[]), newer };
+    return { outcome: 'kept', tabs: tabsOf(nodesOf(flows)), newer };
   }
   const nodes = mergeFlows(files);
   const credentials = nodes.flatMap((node) => {
@@ -42,6 +40,38 @@ export function installFlows(root: string, userDir: string): Installed {
   // Last: its presence says that the others are whole.
   write(flows, flowText(nodes));
   return { outcome: 'installed', tabs: tabsOf(nodes), newer: [] };
+}
+
+export interface Updated {
+  /** Shipped files that were put in place of the user's copies. */
+  readonly taken: readonly string[];
+  /** The flow file as it was before; null when nothing was taken. */
+  readonly backup: string | null;
+}
+
+/** Takes newer shipped tabs over into the user's flow file; his own tabs stay. @throws when there is no flow file yet */
+export function updateFlows(root: string, userDir: string, now: Date = new Date()): Updated {
+  const flows = join(userDir, 'flows.json');
+  if (!existsSync(flows)) throw new Error(`No flows in ${userDir}: the first start installs them.`);
+  const files = readFlowFiles(join(root, 'flows'));
+  const hashes = shippedHashes(files);
+  const taken = join(userDir, 'shipped-flows.json');
+  const before = hashesTaken(taken);
+  const newer = files.filter(({ name }) => before[name] !== hashes[name]);
+  if (newer.length === 0) return { taken: [], backup: null };
+  const backup = `${flows}.${now.toISOString().replaceAll(/[:.]/g, '-')}.bak`;
+  copyFileSync(flows, backup);
+  write(flows, flowText(takeOver(nodesOf(flows), newer)));
+  write(taken, `${JSON.stringify(hashes, null, 2)}\n`);
+  return { taken: newer.map(({ name }) => name), backup };
+}
+
+function hashesTaken(path: string): Record<string, string> {
+  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Record<string, string>) : {};
+}
+
+function nodesOf(path: string): FlowNode[] {
+  return JSON.parse(readFileSync(path, 'utf8')) as FlowNode[];
 }
 
 function tabsOf(nodes: readonly FlowNode[]): number {

@@ -125,7 +125,7 @@ async function commitsAReading(ports: { http: number; mqtt: number }, output: ()
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify({ type: 'meter', meter_id: `GUEST-${ports.http}` }),
       });
-      assert.equal(answer.status, 200, output());
+      assert.equal(answer.status, 200, `${await answer.clone().text()}\n${output()}`);
       return (await answer.json()) as { meter_id: string; mqtt_user: string; mqtt_password: string };
     },
     { timeoutMs: 60_000 },
