@@ -1,0 +1,297 @@
+import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
+import mqtt from 'mqtt';
+import { openApiDocument } from '../../src/http/openapi/document.js';
+import { startAppliance, type Appliance } from '../support/appliance.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { eventually } from '../support/eventually.js';
+import { createSchemas, operationsOf, type NamedOperation } from '../support/openapi.js';
+import { openDetour, type Detour } from '../support/detour.js';
+import { quarter } from './house.js';
+
+const document = openApiDocument('0.0.0');
+const operations = operationsOf(document);
+/** A field that the document does not name is a fault here. */
+const schemas = createSchemas(document, { strict: true });
+/** What was answered so far, as `GET /devices 400 SCHEMA_INVALID`; a success has no code. */
+const seen = new Set<string>();
+
+/** Serves the tab's paths and the appliance's own; the rest of a path template is filled in. */
+const filled: Readonly<Record<string, string>> = { id: 'METER001', meter_id: 'METER001' };
+
+describe('the API answers as its document says [H-18]', function () {
+  this.timeout(150_000);
+  let database: TestDatabase;
+  let detour: Detour;
+  let appliance: Appliance;
+
+  before(async () => {
+    database = await createTestDatabase();
+    detour = await openDetour(database.url);
+    appliance = await startAppliance({ env: { DATABASE_URL: detour.url, VIRTUAL_METERS: '0' } });
+    const login = await register({
+      type: 'meter',
+      meter_id: 'METER001',
+      drn: '09000030529',
+      name: 'Kitchen',
+    });
+    await register({ type: 'pump', meter_id: 'SILENT' });
+    await publish(appliance.mqttPort, login, [
+      { kwh_amount: 1.25, reading_timestamp: quarter(1) },
+      { kwh_amount: 0.0001, reading_timestamp: quarter(0) },
+    ]);
+  });
+  after(async () => {
+    await appliance?.stop();
+    await detour?.close();
+    await database?.drop();
+  });
+
+  const ask = (name: string, path: string, init?: RequestInit) => check(appliance.url, name, path, init);
+
+  async function register(body: object): Promise<Login> {
+    const { text } = await ask('POST /devices', '/devices', json('POST', body));
+    const { mqtt_user, mqtt_password } = JSON.parse(text) as Record<string, string>;
+    return { user: mqtt_user ?? '', password: mqtt_password ?? '' };
+  }
+
+  const wrongDrn = '09000030528';
+  const rows: readonly [name: string, path: string, init: RequestInit | undefined, expected: string][] = [
+    ['GET /devices', '/devices', undefined, '200'],
+    ['GET /devices', '/devices?online=true&type=meter&sort=meter_id&order=asc&limit=100', undefined, '200'],
+    ['GET /devices', '/devices?page=1000000000', undefined, '200'],
+    ['GET /devices', '/devices?limit=101', undefined, '400 SCHEMA_INVALID'],
+    ['GET /devices', '/devices?mock=perhaps', undefined, '400 SCHEMA_INVALID'],
+    ['GET /devices/{id}', '/devices/METER001', undefined, '200'],
+    ['GET /devices/{id}', '/devices/NOBODY', undefined, '404 DEVICE_UNKNOWN'],
+    ['POST /devices', '/devices', json('POST', { type: 'hvac' }), '200'],
+    ['POST /devices', '/devices', json('POST', { type: 'Not A Type' }), '400 SCHEMA_INVALID'],
+    ['POST /devices', '/devices', json('POST', { type: 'meter', drn: wrongDrn }), '400 DRN_CHECK_DIGIT'],
+    [
+      'POST /devices',
+      '/devices',
+      json('POST', { type: 'meter', meter_id: 'METER001' }),
+      '409 METER_ID_TAKEN',
+    ],
+    ['POST /devices', '/devices', json('POST', { type: 'meter', drn: '09000030529' }), '409 DRN_TAKEN'],
+    ['PATCH /devices/{id}', '/devices/SILENT', json('PATCH', { name: null, base_power: 3.5 }), '200'],
+    ['PATCH /devices/{id}', '/devices/SILENT', json('PATCH', { name: 7 }), '400 SCHEMA_INVALID'],
+    ['PATCH /devices/{id}', '/devices/SILENT', json('PATCH', { drn: wrongDrn }), '400 DRN_CHECK_DIGIT'],
+    ['PATCH /devices/{id}', '/devices/SILENT', json('PATCH', { drn: '09000030529' }), '409 DRN_TAKEN'],
+    ['PATCH /devices/{id}', '/devices/NOBODY', json('PATCH', { name: 'x' }), '404 DEVICE_UNKNOWN'],
+    ['GET /api/meter_data', '/api/meter_data', undefined, '200'],
+    ['GET /api/meter_data', '/api/meter_data?sort=password', undefined, '400 SCHEMA_INVALID'],
+    ['GET /api/meter_data/{meter_id}', '/api/meter_data/METER001', undefined, '200'],
+    ['GET /api/meter_data/{meter_id}', '/api/meter_data/09000030529', undefined, '200'],
+    ['GET /api/meter_data/{meter_id}', '/api/meter_data/NOBODY', undefined, '404 METER_UNKNOWN'],
+    ['GET /api/meter_data/{meter_id}', '/api/meter_data/SILENT', undefined, '404 NO_READING'],
+    ['GET /api/meters/{meter_id}/readings', '/api/meters/METER001/readings', undefined, '200'],
+    ['GET /api/meters/{meter_id}/readings', '/api/meters/METER001/readings?start=0', undefined, '200'],
+    [
+      'GET /api/meters/{meter_id}/readings',
+      '/api/meters/METER001/readings?end=noon',
+      undefined,
+      '400 SCHEMA_INVALID',
+    ],
+    ['GET /api/meters/{meter_id}/readings', '/api/meters/NOBODY/readings', undefined, '404 METER_UNKNOWN'],
+    ['GET /healthz', '/healthz', undefined, '200'],
+    ['GET /readyz', '/readyz', undefined, '200'],
+    ['GET /metrics', '/metrics', undefined, '200'],
+    ['GET /openapi.json', '/openapi.json', undefined, '200'],
+    ['DELETE /devices/{id}', '/devices/SILENT', { method: 'DELETE' }, '200'],
+    ['DELETE /devices/{id}', '/devices/SILENT', { method: 'DELETE' }, '404 DEVICE_UNKNOWN'],
+  ];
+  for (const [name, path, init, expected] of rows) {
+    it(`${init?.method ?? 'GET'} ${path}${init?.body === undefined ? '' : ` ${String(init.body)}`}: ${expected}`, async () => {
+      assert.equal((await ask(name, path, init)).outcome, expected);
+    });
+  }
+
+  it('serves the very document that is checked here', async () => {
+    const served = JSON.parse((await ask('GET /openapi.json', '/openapi.json')).text) as typeof document;
+    const { info, ...rest } = JSON.parse(JSON.stringify(document)) as typeof document;
+    assert.deepEqual({ ...served, info }, { info, ...rest });
+    assert.match(served.info.version, /^\d+\.\d+\.\d+/);
+  });
+
+  it('accepts every sort, order and filter that is documented', async () => {
+    for (const { name, path, operation } of operations) {
+      for (const { in: place, name: parameter, schema } of operation.parameters ?? []) {
+        if (place !== 'query') continue;
+        for (const value of valuesOf(schema)) {
+          const { outcome } = await ask(name, `${fill(path)}?${parameter}=${encodeURIComponent(value)}`);
+          assert.equal(outcome, '200', `${name} ${parameter}=${value}`);
+        }
+      }
+    }
+  });
+
+  it('refuses a page of another origin everywhere', async () => {
+    for (const { name, method, path } of operations) {
+      const init = { method: method.toUpperCase(), headers: { origin: 'http://evil.example' } };
+      assert.equal((await ask(name, fill(path), init)).outcome, '403 FORBIDDEN', name);
+    }
+  });
+
+  const bodies: readonly [what: string, type: string, body: string, expected: string][] = [
+    ['is not JSON', 'application/json', '{', '400 BAD_REQUEST'],
+    ['is of another type', 'text/plain', '{}', '415 UNSUPPORTED_MEDIA_TYPE'],
+    ['is above 1 MiB', 'application/json', `"${'x'.repeat(1_048_576)}"`, '413 PAYLOAD_TOO_LARGE'],
+  ];
+  for (const [what, type, body, expected] of bodies) {
+    it(`answers a body that ${what} with ${expected}`, async () => {
+      for (const { name, method, path, operation } of operations) {
+        if (operation.requestBody === undefined) continue;
+        const init = { method: method.toUpperCase(), headers: { 'content-type': type }, body };
+        assert.equal((await ask(name, fill(path), init)).outcome, expected, name);
+      }
+    });
+  }
+
+  it('tells nothing of a fault of its own', async () => {
+    await database.database.query({ text: 'alter table devices rename to devices_away' });
+    try {
+      for (const { name, path, init } of ofTheApi())
+        assert.equal((await ask(name, path, init)).outcome, '500 INTERNAL', name);
+    } finally {
+      await database.database.query({ text: 'alter table devices_away rename to devices' });
+    }
+  });
+
+  it('asks to try again while the database is away', async () => {
+    detour.cut();
+    const away = async () => (await ask('GET /readyz', '/readyz')).outcome === '503';
+    assert.equal(await eventually(away), true);
+    for (const { name, path, init } of ofTheApi())
+      assert.equal((await ask(name, path, init)).outcome, '503 DATABASE_UNAVAILABLE', name);
+    detour.mend();
+    await eventually(async () => (await ask('GET /readyz', '/readyz')).outcome === '200');
+  });
+
+  it('asks for a login in production, and says so while it starts', async () => {
+    const other = await createTestDatabase();
+    const locked = await startAppliance({ env: { ...production(), DATABASE_URL: other.url }, wait: false });
+    try {
+      await eventually(async () => (await fetch(`${locked.url}/healthz`)).ok, { timeoutMs: 60_000 });
+      const starting = ['GET /metrics', 'GET /openapi.json'];
+      for (const name of starting)
+        assert.equal((await check(locked.url, name, name.slice(4))).outcome, '503 DATABASE_UNAVAILABLE');
+      await eventually(() => locked.output().includes('Meterflow runs'), { timeoutMs: 60_000 });
+      for (const { name, method, path, operation } of operations) {
+        const { outcome } = await check(locked.url, name, fill(path), { method: method.toUpperCase() });
+        assert.equal(outcome, operation.security === undefined ? '401 UNAUTHORIZED' : '200', name);
+      }
+    } finally {
+      await locked.stop();
+      await other.drop();
+    }
+  });
+
+  it('has documented nothing else', () => {
+    const documented = operations.flatMap(documentedOutcomes);
+    const never = documented.filter((outcome) => !seen.has(outcome));
+    // The two that no caller can bring about.
+    assert.deepEqual(never, ['GET /metrics 500 INTERNAL', 'GET /openapi.json 500 INTERNAL']);
+  });
+});
+
+interface Login {
+  readonly user: string;
+  readonly password: string;
+}
+
+/** Asks, and holds the answer to the document: status, media type, headers, schema. @returns `404 DEVICE_UNKNOWN` */
+async function check(url: string, name: string, path: string, init: RequestInit = {}) {
+  const operation = operations.find((one) => one.name === name);
+  assert.ok(operation, name);
+  const answer = await fetch(url + path, init);
+  const text = await answer.text();
+  const told = `${name} (${path}) answered ${answer.status}: ${text.slice(0, 500)}`;
+  const documented = operation.operation.responses[String(answer.status)];
+  assert.ok(documented, told);
+  for (const header of Object.keys(documented.headers ?? {})) assert.ok(answer.headers.has(header), told);
+  const type = (answer.headers.get('content-type') ?? '').split(';', 1)[0] ?? '';
+  assert.ok(type in documented.content, `${told}, as ${type}`);
+  const value: unknown = type === 'application/json' ? JSON.parse(text) : text;
+  const place = [
+    'paths',
+    operation.path,
+    operation.method,
+    'responses',
+    String(answer.status),
+    'content',
+    type,
+  ];
+  const pointer = place.map((key) => `/${key.replaceAll('/', '~1')}`).join('');
+  // The document itself is open: it holds what its own schema does not spell out.
+  if (name !== 'GET /openapi.json' || answer.status !== 200)
+    assert.deepEqual(schemas.problemsAt(`${pointer}/schema`, value), [], told);
+  const code = (value as { error?: { code?: string } }).error?.code;
+  const outcome = code === undefined ? String(answer.status) : `${answer.status} ${code}`;
+  seen.add(`${name} ${outcome}`);
+  return { outcome, text };
+}
+
+function documentedOutcomes({ name, operation }: NamedOperation): string[] {
+  return Object.entries(operation.responses).flatMap(([status, { content }]) => {
+    const codes = Object.keys(content['application/json']?.examples ?? {});
+    return codes.length === 0 ? [`${name} ${status}`] : codes.map((code) => `${name} ${status} ${code}`);
+  });
+}
+
+/** Requests that reach the database. */
+function ofTheApi(): { name: string; path: string; init: RequestInit }[] {
+  return operations
+    .filter(({ operation }) => operation.tags[0] !== 'Operation')
+    .map(({ name, method, path, operation }) => ({
+      name,
+      path: fill(path),
+      init:
+        operation.requestBody === undefined
+          ? { method: method.toUpperCase() }
+          : json(method.toUpperCase(), { type: 'meter', meter_id: 'METER001' }),
+    }));
+}
+
+function fill(path: string): string {
+  return path.replaceAll(/\{(\w+)\}/g, (_all, name: string) => filled[name] ?? name);
+}
+
+function valuesOf(schema: object): string[] {
+  const { enum: named, type, anyOf } = schema as { enum?: string[]; type?: string; anyOf?: unknown };
+  if (named !== undefined) return named;
+  if (anyOf !== undefined) return ['2026-11-20T12:00:00Z', '1795176000', '1795176000000'];
+  return type === 'boolean' ? ['true', 'false'] : ['1'];
+}
+
+function json(method: string, body: object): RequestInit {
+  return { method, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+}
+
+async function publish(port: number, login: Login, readings: object[]): Promise<void> {
+  const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, {
+    username: login.user,
+    password: login.password,
+    clientId: login.user,
+    reconnectPeriod: 0,
+  });
+  await client.publishAsync(`meters/${login.user}/readings`, JSON.stringify(readings), { qos: 1 });
+  await client.endAsync();
+}
+
+function production(): Record<string, string> {
+  const bcrypt = createRequire(require.resolve('node-red'))('bcryptjs') as {
+    hashSync(password: string, rounds: number): string;
+  };
+  const secret = 'ab'.repeat(32);
+  return {
+    METERFLOW_PROFILE: 'production',
+    ADMIN_PASSWORD_HASH: bcrypt.hashSync(secret, 4),
+    JWT_SECRET: secret,
+    CREDENTIAL_SECRET: secret,
+    MASTER_KEY: secret,
+    PAYMENT_CALLBACK_SECRET: secret,
+    MQTT_ALLOW_PLAINTEXT: 'true',
+    DEVICE_AUTH_METHOD: 'hmac',
+  };
+}
