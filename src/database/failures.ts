@@ -19,7 +19,7 @@ export function unavailable(cause: unknown): DomainError {
 
 /** The server answers, but it has no room (class 53: disk, memory, connections): a probe would not notice. */
 export function isOutOfResources(error: unknown): boolean {
-  return sqlState(error)?.startsWith('53') ?? false;
+  return sqlState(isDomainError(error) ? error.cause : error)?.startsWith('53') ?? false;
 }
 
 /** The connection that threw this must not be used again. */
