@@ -1,5 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 
+import { elapsedMs } from './clock.js';
 import type { Delivery } from './delivery.js';
 import { type Pending, deliveries } from './deliveries.js';
 import type { DeviceIngest } from './device-ingest.js';
@@ -38,7 +39,7 @@ export class Acceptance implements PublishAcceptor {
 
   pause(): void {
     this.waiting = true;
-    this.pausedAt = Date.now();
+    this.pausedAt = elapsedMs();
   }
 
   get isGateOpen(): boolean {
@@ -69,9 +70,9 @@ export class Acceptance implements PublishAcceptor {
    * can still be settled.
    */
   async drained(deadlineMs: number, flowIsAway: boolean): Promise<void> {
-    const deadline = Date.now() + deadlineMs;
+    const deadline = elapsedMs() + deadlineMs;
     const isDone = () => this.inflight.count === (flowIsAway ? deliveries.unheld(this).length : 0);
-    while (!isDone() && Date.now() < deadline) await setTimeout(20);
+    while (!isDone() && elapsedMs() < deadline) await setTimeout(20);
   }
 
   lapsed(pending: Pending): 'keep' | 'drop' {

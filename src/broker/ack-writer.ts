@@ -1,4 +1,5 @@
 import { metrics } from '../operation/metrics.js';
+import { elapsedMs } from './clock.js';
 import type { Connection } from './connection.js';
 import type { Counters } from './counters.js';
 
@@ -18,7 +19,7 @@ export class AckWriter {
   flush(): void {
     const { ready } = this;
     this.ready = [];
-    const now = Date.now();
+    const now = elapsedMs();
     for (const connection of ready) {
       const written = connection.flushAcks();
       if (written === null) continue;

@@ -4,7 +4,7 @@ export interface Owed {
   /** First byte of PUBACK or PUBREC. */
   readonly answer: number;
   readonly packetId: number;
-  /** Unix ms of the PUBLISH. */
+  /** When the PUBLISH came, by the broker's elapsed clock. */
   readonly offered: number;
 }
 

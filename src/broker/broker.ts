@@ -6,6 +6,7 @@ import { AckWriter } from './ack-writer.js';
 import { createEngine, type Engine } from './aedes-engine.js';
 import { Batches } from './batches.js';
 import { Clients } from './clients.js';
+import { elapsedMs } from './clock.js';
 import { Connection, type ConnectionHost } from './connection.js';
 import { Counters } from './counters.js';
 import { deliveries } from './deliveries.js';
@@ -27,6 +28,7 @@ import { acceptWill } from './wills.js';
 export type * from './options.js';
 
 const SWEEP_MS = 500;
+const STALL_MS = 2_500;
 
 /** Starts the broker; rejects with BROKER_UNAVAILABLE when it cannot listen. Composition only: the parts do the work. */
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
@@ -139,12 +141,17 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const port = await listen(server, options.host, options.port);
   rights.watch(options.directory);
 
+  let lastSweep = elapsedMs();
   const sweepTimer = setInterval(() => {
-    const now = Date.now();
+    const now = elapsedMs();
+    const stalled = now - lastSweep > STALL_MS;
+    lastSweep = now;
+    counters.publish(acceptance.inflight, clients);
+    // After a stall of this process everybody's packets still wait to be read, and the flow's messages to be handled.
+    if (stalled) return;
     clients.sweep(now, limits.connectTimeoutMs);
     deliveries.sweep(acceptance, now);
     rates.sweep(now, (user) => clients.isConnected(user));
-    counters.publish(acceptance.inflight, clients);
   }, SWEEP_MS);
 
   return {
@@ -168,7 +175,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     },
     resume(next) {
       flow = next;
-      const lost = acceptance.unheld(Date.now());
+      const lost = acceptance.unheld(elapsedMs());
       acceptance.waiting = false;
       batches.attach(next.sink);
       batches.offerAgain(lost);

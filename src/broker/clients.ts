@@ -1,5 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 
+import { elapsedMs } from './clock.js';
 import type { Connection } from './connection.js';
 
 /** After this the socket of a closed connection is cut, whatever its peer does. */
@@ -10,7 +11,6 @@ export class Clients {
   private readonly all = new Set<Connection>();
   private readonly byId = new Map<string, Connection>();
   private readonly byUser = new Map<string, Set<Connection>>();
-  private lastSweep = Date.now();
 
   get size(): number {
     return this.all.size;
@@ -56,10 +56,6 @@ export class Clients {
 
   /** Closes who is silent beyond 1.5 × keep-alive ([MQTT-3.1.2-24]) or never sent a CONNECT ([M-15]). */
   sweep(now: number, connectTimeoutMs: number): void {
-    // After a stall of this process the packets of everybody still wait to be read.
-    const stalled = now - this.lastSweep > 2_500;
-    this.lastSweep = now;
-    if (stalled) return;
     for (const connection of this.all) {
       if (connection.state === 'closed') {
         if (now - connection.closedAt > CLOSING_MS) connection.socket.destroy();
@@ -75,8 +71,8 @@ export class Clients {
 
   /** Waits for the peers to close, then cuts the sockets. */
   async cutOff(afterMs: number): Promise<void> {
-    const deadline = Date.now() + afterMs;
-    while (this.all.size > 0 && Date.now() < deadline) await setTimeout(10);
+    const deadline = elapsedMs() + afterMs;
+    while (this.all.size > 0 && elapsedMs() < deadline) await setTimeout(10);
     for (const connection of this.all) connection.socket.destroy();
   }
 

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 
 import type { Principal } from '../devices/access.js';
+import { elapsedMs } from './clock.js';
 import { AckQueue } from './acks.js';
 import { AedesStream } from './aedes-stream.js';
 import type { BrokerLimits } from './limits.js';
@@ -66,13 +67,14 @@ export class Connection {
   session: Session | null = null;
   bucket: Bucket | null = null;
   stream: AedesStream | null = null;
-  readonly openedAt = Date.now();
+  readonly openedAt = elapsedMs();
   lastSeen = this.openedAt;
   closedAt = 0;
   /** When DISCONNECT came; aedes closes after what it still has to do. */
   leavingAt = 0;
-  /** The time that the packet in hand counts as received; read once per chunk. */
+  /** When the packet in hand came, read once per chunk: elapsed, for deadlines, and the time of day. */
   clock = this.openedAt;
+  timeOfDay = Date.now();
   /** Set by whoever knows better why aedes is about to close it. */
   reason: string | null = null;
   isReady = false;
@@ -156,7 +158,8 @@ export class Connection {
   /** Takes the packets that waited, as far as they may go. */
   drain(): void {
     if (this.state !== 'open') return;
-    this.clock = Date.now();
+    this.clock = elapsedMs();
+    this.timeOfDay = Date.now();
     const { backlog } = this;
     let taken = 0;
     for (const { buffer, head, start, end } of backlog) {
@@ -226,7 +229,7 @@ export class Connection {
   private end(reason: string): void {
     const saidNothing = this.state === 'connecting' && reason === 'connection lost';
     this.state = 'closed';
-    this.closedAt = Date.now();
+    this.closedAt = elapsedMs();
     this.backlog = [];
     this.host.closed(this, this.reason ?? reason, saidNothing);
     this.stream?.destroy();
@@ -234,7 +237,8 @@ export class Connection {
 
   private read(chunk: Buffer): void {
     if (this.isClosed) return;
-    this.clock = this.lastSeen = Date.now();
+    this.clock = this.lastSeen = elapsedMs();
+    this.timeOfDay = Date.now();
     const problem = this.framer.feed(chunk);
     if (problem !== null) this.close(problem);
     else if (this.backlogBytes > BACKLOG_BYTES_MAX) this.socket.pause();

@@ -1,12 +1,13 @@
+import { elapsedMs } from './clock.js';
 import type { Delivery } from './delivery.js';
 
 /** One acknowledgement that is owed. Methods on a prototype, not closures: 60,000 of these are made per second. */
 export interface Pending {
   /** Set by the table. */
   id: number;
-  /** Unix ms of the last offer to the flow. */
+  /** When it was last offered to the flow, by the broker's elapsed clock, as all times here. */
   offered: number;
-  /** Unix ms since a store works on it, 0 before. */
+  /** Since when a store works on it, 0 before. */
   held: number;
   /** Set when the client was closed because of it; the store may still settle it. */
   abandoned: boolean;
@@ -74,7 +75,7 @@ export class DeliveryTable {
 
   /** A store works on them: the flow's deadline no longer applies, the hold deadline does. */
   hold(ids: Iterable<number>): void {
-    const now = Date.now();
+    const now = elapsedMs();
     for (const id of ids) {
       const pending = this.open_.get(id);
       if (pending !== undefined && pending.held === 0) pending.held = now;
@@ -86,7 +87,7 @@ export class DeliveryTable {
    * deadline runs again from now; a new flow is offered them.
    */
   release(ids: Iterable<number>): void {
-    const now = Date.now();
+    const now = elapsedMs();
     for (const id of ids) {
       const pending = this.open_.get(id);
       if (pending === undefined || pending.held === 0) continue;
@@ -135,7 +136,7 @@ export class DeliveryTable {
   }
 
   stats(): DeliveryStats {
-    const now = Date.now();
+    const now = elapsedMs();
     let oldest = now;
     for (const pending of this.open_.values()) {
       if (pending.held > 0 && pending.held < oldest) oldest = pending.held;

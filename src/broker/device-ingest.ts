@@ -57,7 +57,7 @@ export class DeviceIngest {
       pattern: route.pattern,
       qos,
       payload: textOrBytes(buffer, payloadStart, end),
-      received_at: now,
+      received_at: connection.timeOfDay,
       device_id: principal.device_id,
       meter_id: principal.meter_id,
       user_id: principal.user_id,

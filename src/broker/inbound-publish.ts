@@ -28,7 +28,7 @@ export class InboundPublish implements Pending, Owed {
     /** Another one after a reconnect with a QoS 2 packet still open. */
     public connection: Connection,
   ) {
-    this.offered = delivery.received_at;
+    this.offered = connection.clock;
   }
 
   holdLimitMs(): number {

@@ -1,4 +1,5 @@
 import { metrics } from '../operation/metrics.js';
+import { elapsedMs } from './clock.js';
 import type { Batches } from './batches.js';
 import type { Connection } from './connection.js';
 import type { SessionEvent } from './delivery.js';
@@ -27,7 +28,7 @@ export class SessionLog {
 
   disconnected(connection: Connection, reason: string): void {
     metrics.mqttClients.dec();
-    metrics.mqttConnectionSeconds.observe((Date.now() - connection.openedAt) / 1000);
+    metrics.mqttConnectionSeconds.observe((elapsedMs() - connection.openedAt) / 1000);
     if (!ORDINARY.has(reason)) metrics.mqttConnectionErrors.inc();
     this.tell('disconnected', connection, reason);
   }

@@ -1,6 +1,7 @@
 import type { DevicePrincipal } from '../devices/access.js';
 import { classify } from '../devices/access.js';
 import type { Batches } from './batches.js';
+import { elapsedMs } from './clock.js';
 import type { Delivery } from './delivery.js';
 import { type DeliveryOwner, type Pending, deliveries } from './deliveries.js';
 import type { Will } from './packet/connect.js';
@@ -20,7 +21,7 @@ export class WillDelivery implements Pending {
     readonly bytes: number,
     private readonly done: (error?: Error | null) => void,
   ) {
-    this.offered = delivery.received_at;
+    this.offered = elapsedMs();
   }
 
   holdLimitMs(): number {

@@ -87,7 +87,7 @@ export function createMonitor(connection: ClientConfig): Monitor {
     try {
       const current = client ?? (await connect());
       await ask(current, 'select 1');
-      if (Date.now() >= noRoomUntil) report(null);
+      if (performance.now() >= noRoomUntil) report(null);
     } catch (error) {
       if (client !== undefined) discard(client);
       client = undefined;
@@ -97,13 +97,13 @@ export function createMonitor(connection: ClientConfig): Monitor {
 
   function suspect(error: unknown): void {
     if (closed) return;
-    if (isOutOfResources(error)) noRoomUntil = Date.now() + outOfResourcesMs;
+    if (isOutOfResources(error)) noRoomUntil = performance.now() + outOfResourcesMs;
     else probeIn(50); // it may have been that one connection only
     report(messageOf(error));
   }
 
   function probeIn(delayMs: number): void {
-    const due = Date.now() + delayMs;
+    const due = performance.now() + delayMs;
     if (closed || probing !== undefined || due >= nextProbeAt) return;
     nextProbeAt = due;
     clearTimeout(timer);

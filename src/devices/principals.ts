@@ -51,7 +51,7 @@ export function createDirectory(
   async function find(user: string): Promise<Login | undefined> {
     const entry = entries.get(user);
     // While the database is away changes are not heard of: a cached login proves nothing then.
-    if (entry !== undefined && entry.until > Date.now() && database.state === 'up') {
+    if (entry !== undefined && entry.until > performance.now() && database.state === 'up') {
       remember(user, entry);
       return entry.login;
     }
@@ -62,7 +62,7 @@ export function createDirectory(
       const login = await loaded;
       // A change that came meanwhile has taken the promise away: what was read may be the old row.
       if (loading.get(user) === loaded)
-        remember(user, { login, until: login === undefined ? Date.now() + unknownMs : Infinity });
+        remember(user, { login, until: login === undefined ? performance.now() + unknownMs : Infinity });
       return login;
     } finally {
       if (loading.get(user) === loaded) loading.delete(user);
