@@ -102,7 +102,7 @@ describe('the API answers as its document says [H-18]', function () {
     ['DELETE /devices/{id}', '/devices/SILENT', { method: 'DELETE' }, '404 DEVICE_UNKNOWN'],
   ];
   for (const [name, path, init, expected] of rows) {
-    it(`${init?.method ?? 'GET'} ${path}${init?.body === undefined ? '' : ` ${String(init.body)}`}: ${expected}`, async () => {
+    it(`${init?.method ?? 'GET'} ${path}${init?.body === undefined ? '' : ` ${init.body as string}`}: ${expected}`, async () => {
       assert.equal((await ask(name, path, init)).outcome, expected);
     });
   }
@@ -160,8 +160,7 @@ describe('the API answers as its document says [H-18]', function () {
 
   it('asks to try again while the database is away', async () => {
     detour.cut();
-    const away = async () => (await ask('GET /readyz', '/readyz')).outcome === '503';
-    assert.equal(await eventually(away), true);
+    await eventually(async () => (await ask('GET /readyz', '/readyz')).outcome === '503');
     for (const { name, path, init } of ofTheApi())
       assert.equal((await ask(name, path, init)).outcome, '503 DATABASE_UNAVAILABLE', name);
     detour.mend();

@@ -23,11 +23,11 @@ describe('the API document [H-18]', () => {
   it('gives every operation a name of its own, a summary and a known tag', () => {
     const ids = operations.map(({ operation }) => operation.operationId);
     assert.equal(new Set(ids).size, ids.length);
-    const tags = document.tags.map(({ name }) => name);
+    const tags = new Set(document.tags.map(({ name }) => name));
     for (const { name, operation } of operations) {
       assert.match(operation.operationId, /^[a-z][A-Za-z]+$/, name);
       assert.match(operation.summary, /^[A-Z].{8,}[^.]$/, name);
-      for (const tag of operation.tags) assert.ok(tags.includes(tag), `${name}: ${tag}`);
+      for (const tag of operation.tags) assert.ok(tags.has(tag), `${name}: ${tag}`);
     }
   });
 
@@ -85,13 +85,13 @@ describe('the API document [H-18]', () => {
   });
 
   it('has schemas of JSON Schema 2020-12', () => {
-    const { validatorAt } = createSchemas(document);
-    for (const place of schemaPlaces()) assert.equal(typeof validatorAt(place), 'function', place);
+    const schemas = createSchemas(document);
+    for (const place of schemaPlaces()) assert.equal(typeof schemas.validatorAt(place), 'function', place);
     assert.doesNotMatch(JSON.stringify(document), /"nullable"/);
   });
 
   it('has examples that its schemas accept', () => {
-    const { problemsAt } = createSchemas(document);
+    const schemas = createSchemas(document);
     let examples = 0;
     for (const place of schemaPlaces()) {
       const media = pointer(document, place.replace(/\/schema$/, '')) as Media;
@@ -101,7 +101,7 @@ describe('the API document [H-18]', () => {
       ];
       examples += values.length;
       for (const value of values)
-        assert.deepEqual(problemsAt(place, value), [], `${place}: ${JSON.stringify(value)}`);
+        assert.deepEqual(schemas.problemsAt(place, value), [], `${place}: ${JSON.stringify(value)}`);
     }
     assert.ok(examples > 30, `${examples} examples`);
   });

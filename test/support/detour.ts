@@ -15,7 +15,10 @@ export async function openDetour(to: string): Promise<Detour> {
   const sockets = new Set<Socket>();
   let open = true;
   const server = createServer((near) => {
-    if (!open) return void near.destroy();
+    if (!open) {
+      near.destroy();
+      return;
+    }
     const far = connect(Number(target.port), target.hostname);
     for (const [one, other] of [
       [near, far],

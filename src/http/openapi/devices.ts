@@ -72,6 +72,11 @@ const filters = {
   online: Type.Boolean(),
 } satisfies Record<keyof DeviceFilter, TSchema>;
 
+const filterMeanings: Readonly<Record<string, string>> = {
+  mock: 'Virtual ones, or the others.',
+  online: 'Connected ones, or the others.',
+};
+
 const which: Parameter = named('id', 'Its id or its meter_id.', 'METER001');
 
 export const devicePaths: Paths = {
@@ -104,7 +109,9 @@ export const devicePaths: Paths = {
       summary: 'List devices by page and filter',
       parameters: [
         ...listParameters(deviceSorts),
-        ...Object.entries(filters).map(([name, schema]) => query(name, `Only with this ${name}.`, schema)),
+        ...Object.entries(filters).map(([name, schema]) =>
+          query(name, filterMeanings[name] ?? `Equal to this ${name}.`, schema),
+        ),
       ],
       responses: {
         200: {
