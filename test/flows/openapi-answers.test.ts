@@ -5,8 +5,8 @@ import { openApiDocument } from '../../src/http/openapi/document.js';
 import { startAppliance, type Appliance } from '../support/appliance.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
+import { startFaultProxy, through, type FaultProxy } from '../support/fault-proxy.js';
 import { createSchemas, operationsOf, type NamedOperation } from '../support/openapi.js';
-import { openDetour, type Detour } from '../support/detour.js';
 import { quarter } from './house.js';
 
 const document = openApiDocument('0.0.0');
@@ -22,13 +22,16 @@ const filled: Readonly<Record<string, string>> = { id: 'METER001', meter_id: 'ME
 describe('the API answers as its document says [H-18]', function () {
   this.timeout(150_000);
   let database: TestDatabase;
-  let detour: Detour;
+  let line: FaultProxy;
   let appliance: Appliance;
 
   before(async () => {
     database = await createTestDatabase();
-    detour = await openDetour(database.url);
-    appliance = await startAppliance({ env: { DATABASE_URL: detour.url, VIRTUAL_METERS: '0' } });
+    const { hostname, port } = new URL(database.url);
+    line = await startFaultProxy({ host: hostname, port: Number(port) });
+    appliance = await startAppliance({
+      env: { DATABASE_URL: through(line, database.url), VIRTUAL_METERS: '0' },
+    });
     const login = await register({
       type: 'meter',
       meter_id: 'METER001',
@@ -43,7 +46,7 @@ describe('the API answers as its document says [H-18]', function () {
   });
   after(async () => {
     await appliance?.stop();
-    await detour?.close();
+    await line?.close();
     await database?.drop();
   });
 
@@ -159,11 +162,11 @@ describe('the API answers as its document says [H-18]', function () {
   });
 
   it('asks to try again while the database is away', async () => {
-    detour.cut();
+    line.cut();
     await eventually(async () => (await ask('GET /readyz', '/readyz')).outcome === '503');
     for (const { name, path, init } of ofTheApi())
       assert.equal((await ask(name, path, init)).outcome, '503 DATABASE_UNAVAILABLE', name);
-    detour.mend();
+    line.pass();
     await eventually(async () => (await ask('GET /readyz', '/readyz')).outcome === '200');
   });
 
