@@ -41,7 +41,7 @@ export class Workload {
   private readonly good = new Map<string, { acknowledged: boolean }>();
   private readonly bad = new Map<string, { acknowledged: boolean }>();
   private readonly other = new Map<string, { acknowledged: boolean }>();
-  private readonly newest = Math.floor(Date.now() / quarterMs) * quarterMs;
+  private readonly newest: number;
   private readonly sent: number[];
   private target = 0;
   private timer: NodeJS.Timeout | undefined;
@@ -50,8 +50,9 @@ export class Workload {
     private readonly database: Database,
     port: number,
     private readonly names: readonly string[],
-    more: Partial<FirmwareOptions> = {},
+    { ageMs = 0, ...more }: Partial<FirmwareOptions> & { readonly ageMs?: number } = {},
   ) {
+    this.newest = Math.floor((Date.now() - ageMs) / quarterMs) * quarterMs;
     this.meters = names.map((name) => new Firmware({ ...login(port, name), ...more }));
     this.sent = names.map(() => 0);
   }
