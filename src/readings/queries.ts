@@ -36,7 +36,7 @@ export interface ReadingQueries {
 /** A meter may be named by its meter_id or its drn. */
 export function createReadingQueries(database: Database): ReadingQueries {
   async function known(meter: unknown): Promise<string> {
-    const meter_id = typeof meter === 'string' ? await findMeter(database, meter) : null;
+    const meter_id = typeof meter === 'string' && isName(meter) ? await findMeter(database, meter) : null;
     if (meter_id === null)
       throw new DomainError('METER_UNKNOWN', `There is no meter ${JSON.stringify(meter)}.`);
     return meter_id;
@@ -65,4 +65,9 @@ export function createReadingQueries(database: Database): ReadingQueries {
     lastDayOf: async (meter) => selectLastDay(database, await known(meter)),
     meters: () => selectMeters(database),
   };
+}
+
+/** Whatever else stands in a path is no meter's name, a NUL among them, which PostgreSQL would not even take. */
+function isName(text: string): boolean {
+  return /^[A-Za-z0-9_-]{1,50}$/.test(text);
 }
