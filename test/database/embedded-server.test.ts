@@ -202,15 +202,6 @@ describe('embedded server', function () {
     });
   }
 
-  async function startsTwice(folder: string): Promise<void> {
-    for (const _ of [1, 2]) {
-      const server: EmbeddedServer = await startEmbeddedServer({ dataDir: folder, log, settings: fast });
-      assert.deepEqual(await run(server.url, 'select 1 as one'), [{ one: 1 }]);
-      await server.stop();
-      assert.deepEqual(await processesBelow(folder), []);
-    }
-  }
-
   function startHost(folder: string, uid?: number): ChildProcess {
     const host = spawn(
       process.execPath,
@@ -247,4 +238,13 @@ async function processesBelow(folder: string): Promise<string[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const found = await Promise.all(pids.map((pid) => readlink(`/proc/${pid}/cwd`).catch(() => '')));
   return pids.filter((_, index) => found[index]?.startsWith(`${folder}/`));
+}
+
+async function startsTwice(folder: string): Promise<void> {
+  for (const _ of [1, 2]) {
+    const server: EmbeddedServer = await startEmbeddedServer({ dataDir: folder, log, settings: fast });
+    assert.deepEqual(await run(server.url, 'select 1 as one'), [{ one: 1 }]);
+    await server.stop();
+    assert.deepEqual(await processesBelow(folder), []);
+  }
 }

