@@ -6,7 +6,11 @@ export class DomainError extends Error {
   readonly code: ErrorCode;
   readonly details: readonly ErrorDetail[] | undefined;
 
-  constructor(code: ErrorCode, message: string, options: { cause?: unknown; details?: readonly ErrorDetail[] } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { cause?: unknown; details?: readonly ErrorDetail[] } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'DomainError';
     this.code = code;
@@ -30,21 +34,32 @@ export const errorStatus = {
   NOT_FOUND: 404,
   DEVICE_UNKNOWN: 404,
   METER_UNKNOWN: 404,
+  BATCH_UNKNOWN: 404,
   NO_READING: 404,
+  MESSAGE_UNKNOWN: 404,
+  KEY_UNKNOWN: 404,
   METER_ID_TAKEN: 409,
   DRN_TAKEN: 409,
+  MESSAGE_REPLAYED: 409,
+  KEY_EXISTS: 409,
   PAYLOAD_TOO_LARGE: 413,
   UNSUPPORTED_MEDIA_TYPE: 415,
   KWH_OUT_OF_RANGE: 422,
   TIMESTAMP_OUT_OF_WINDOW: 422,
   TOO_CLOSE: 422,
   METER_MISMATCH: 422,
+  SIGNATURE_MISSING: 422,
+  SIGNATURE_INVALID: 422,
+  KEY_REVOKED: 422,
+  KEY_EXPIRED: 422,
   FLOW_UNSETTLED: 422,
+  IDEMPOTENCY_KEY_REUSED: 422,
   RATE_LIMITED: 429,
   INTERNAL: 500,
   CONFIGURATION: 500,
   DATABASE_UNAVAILABLE: 503,
   BROKER_UNAVAILABLE: 503,
+  VERIFIER_BUSY: 503,
   TIMEOUT: 504,
 } as const;
 

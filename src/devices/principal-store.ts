@@ -5,6 +5,8 @@ import type { Principal } from './access.js';
 export interface Login {
   readonly principal: Principal;
   readonly password_hash: Buffer;
+  /** The password before a rotation, good until then (Unix ms). */
+  readonly previous: { readonly password_hash: Buffer; readonly until: number } | null;
   readonly revoked: boolean;
 }
 
@@ -16,11 +18,12 @@ export async function selectLogins(
 ): Promise<Map<string, Login>> {
   const { rows } = await session.query<Row>({
     name: 'select_logins',
-    text: `select mqtt_user as "user", password_hash, revoked_at is not null as revoked, id as device_id, meter_id, drn,
+    text: `select mqtt_user as "user", password_hash, previous_password_hash, previous_password_until,
+                  revoked_at is not null as revoked, id as device_id, meter_id, drn,
                   user_id::text, mock, null::text[] as may_read, null::text[] as may_write
            from devices where mqtt_user = any($1::text[])
            union all
-           select name, password_hash, revoked_at is not null, null, null, null, null, null, may_read, may_write
+           select name, password_hash, null, null, revoked_at is not null, null, null, null, null, null, may_read, may_write
            from mqtt_accounts where name = any($1::text[])`,
     values: [users],
     timeoutMs,
@@ -49,6 +52,8 @@ export async function selectNameOwners(
 interface Row {
   readonly user: string;
   readonly password_hash: Buffer;
+  readonly previous_password_hash: Buffer | null;
+  readonly previous_password_until: Date | null;
   readonly revoked: boolean;
   readonly device_id: string | null;
   readonly meter_id: string | null;
@@ -60,10 +65,13 @@ interface Row {
 }
 
 function asLogin({ user, password_hash, revoked, ...row }: Row): Login {
+  const { previous_password_hash: before, previous_password_until: until } = row;
+  const previous =
+    before === null || until === null ? null : { password_hash: before, until: until.getTime() };
   const { device_id, meter_id, drn, user_id, mock, may_read, may_write } = row;
   const principal: Principal =
     device_id !== null && meter_id !== null
       ? { kind: 'device', user, device_id, meter_id, drn, user_id, mock: mock ?? false }
       : { kind: 'account', user, may_read: may_read ?? [], may_write: may_write ?? [] };
-  return { principal, password_hash, revoked };
+  return { principal, password_hash, previous, revoked };
 }

@@ -113,8 +113,7 @@ export function createDirectory(
       if (!isName(mqttUser)) return 'refused';
       try {
         const login = await within(deadlineMs, find(mqttUser));
-        if (login === undefined || login.revoked || !secretMatches(password, login.password_hash))
-          return 'refused';
+        if (login === undefined || login.revoked || !isPassword(password, login)) return 'refused';
         return login.principal;
       } catch {
         return 'unavailable';
@@ -137,6 +136,12 @@ export function createDirectory(
       await revalidating;
     },
   };
+}
+
+/** The one before counts until the grace of its rotation is over ([H-4]). */
+function isPassword(password: string, { password_hash, previous }: Login): boolean {
+  if (secretMatches(password, password_hash)) return true;
+  return previous !== null && previous.until > Date.now() && secretMatches(password, previous.password_hash);
 }
 
 /** Everything that the registry can name; the rest is not asked for. */

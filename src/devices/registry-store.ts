@@ -126,7 +126,9 @@ export async function setPasswordHash(
   hash: Buffer,
 ): Promise<Device | undefined> {
   const { rows } = await session.query<Selected>({
-    text: `update devices set password_hash = $2, updated_at = now() where id = $1 or meter_id = $1 returning ${columns}`,
+    text: `update devices set password_hash = $2, previous_password_hash = null, previous_password_until = null,
+             updated_at = now()
+           where id = $1 or meter_id = $1 returning ${columns}`,
     values: [id, hash],
   });
   return rows.map(asDevice)[0];

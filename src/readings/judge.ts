@@ -10,6 +10,8 @@ export interface Measured {
   readonly energy: number;
   /** Unix ms. */
   readonly time: number;
+  /** Not verified here. */
+  readonly signature: string | null;
 }
 
 /**
@@ -47,7 +49,8 @@ export function createJudge(limits: Partial<ReadingLimits> = {}, schema?: object
         reason: `meter_id is ${input.meter_id}; the reading came from ${meter}.`,
       };
     }
-    return rules.check(energy, time, at) ?? { meter_id: meter, energy, time };
+    const signature = input.device_signature ?? input.meter_signature ?? null;
+    return rules.check(energy, time, at) ?? { meter_id: meter, energy, time, signature };
   };
 }
 

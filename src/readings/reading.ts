@@ -11,6 +11,8 @@ export interface Reading {
   readonly energy: number;
   /** Unix ms: the end of the interval that was measured. */
   readonly time: number;
+  /** As it came, not yet verified: `device_signature`, or `meter_signature` when only that is there. */
+  readonly signature?: string | null;
   readonly source: 'mqtt' | 'http' | 'batch';
   /** Unix ms. */
   readonly received_at: number;

@@ -125,6 +125,7 @@ function validatePart(
     user_id: delivery.user_id,
     energy: verdict.energy,
     time: verdict.time,
+    signature: verdict.signature,
     source: 'mqtt',
     received_at: delivery.received_at,
     topic: delivery.topic,
@@ -162,8 +163,8 @@ function judgeOne(input: unknown, context: ReadingContext, judge: Judge, at: num
   if ('code' in verdict) {
     return { ...place, ...verdict, meter_id: context.meter_id ?? null, payload: jsonOf(input) };
   }
-  const { meter_id, energy, time } = verdict;
-  return { ...place, meter_id, user_id, energy, time, source };
+  const { meter_id, energy, time, signature } = verdict;
+  return { ...place, meter_id, user_id, energy, time, signature, source };
 }
 
 function textOf(payload: Buffer): string | null {

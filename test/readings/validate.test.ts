@@ -23,6 +23,7 @@ describe('the validator of readings', () => {
         user_id: null,
         energy: 12_500,
         time: now,
+        signature: null,
         source: 'mqtt',
         received_at: now,
         topic: 'meters/METER001/readings',
