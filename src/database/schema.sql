@@ -137,10 +137,16 @@ create table quarantined_messages (
   received_at timestamptz not null,
   quarantined_at timestamptz not null default now(),
   replayed_at timestamptz,
-  replay_outcome text
+  -- Of the last replay. stored and duplicate are final; a refused one may be tried again.
+  replay_outcome text constraint quarantined_messages_replay_outcome_check
+    check (replay_outcome in ('stored', 'duplicate', 'refused')),
+  replay_code text,
+  replay_reason text
 );
 create index quarantined_messages_meter_idx on quarantined_messages (meter_id, quarantined_at desc);
 create index quarantined_messages_at_idx on quarantined_messages (quarantined_at desc);
+-- The desk's counts by code come from this index alone.
+create index quarantined_messages_code_idx on quarantined_messages (code, quarantined_at desc) include (replay_outcome);
 
 -- QoS 1 and 2 messages of devices that no other table keeps. Partitioned by day of received_at (UTC).
 create sequence device_messages_id_seq cache 100;

@@ -33,8 +33,14 @@ export function createMessageStore(database: Database): MessageStore {
   };
 }
 
+/** What is kept of a message. The partition of its day must be there. */
+export type KeptMessage = Pick<
+  Delivery,
+  'device_id' | 'meter_id' | 'topic' | 'qos' | 'payload' | 'received_at'
+>;
+
 /** Returns the transaction's id. */
-async function insertMessages(tx: Session, deliveries: readonly Delivery[]): Promise<string> {
+export async function insertMessages(tx: Session, deliveries: readonly KeptMessage[]): Promise<string> {
   const { rows } = await tx.query<{ id: string }>({
     name: 'message-insert',
     text: `with inserted as (

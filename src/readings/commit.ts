@@ -39,17 +39,29 @@ export async function commitReadings(
   }
 }
 
-/** Again at once when somebody dropped a partition or inserted without our locks; the next look knows what is there. */
 async function commitOnce(
   database: Database,
   partitions: Partitions,
   rows: readonly Row[],
   spacingSeconds: number,
 ): Promise<void> {
+  const times = rows.map(({ reading }) => reading.time);
+  await inPartitions(partitions, times, () => database.transaction((tx) => decide(tx, rows, spacingSeconds)));
+}
+
+/**
+ * Does `work` with the partitions of these times (Unix ms) in place. Again at once when somebody dropped a partition or
+ * inserted without our locks; the next look knows what is there.
+ */
+export async function inPartitions<T>(
+  partitions: Partitions,
+  times: readonly number[],
+  work: () => Promise<T>,
+): Promise<T> {
   for (let turn = 1; ; turn++) {
     try {
-      await partitions.ensure(rows.map(({ reading }) => reading.time));
-      return await database.transaction((tx) => decide(tx, rows, spacingSeconds));
+      await partitions.ensure(times);
+      return await work();
     } catch (error) {
       if (turn === 3 || !isRace(error)) throw error;
       partitions.forget();
@@ -57,7 +69,8 @@ async function commitOnce(
   }
 }
 
-async function decide(tx: Session, rows: readonly Row[], spacingSeconds: number): Promise<void> {
+/** Inserts what may be stored, inside a transaction of the caller's, and says of each row what became of it. */
+export async function decide(tx: Session, rows: readonly Row[], spacingSeconds: number): Promise<void> {
   await lockMeters(tx, [...new Set(rows.map(({ lock }) => lock))]);
   const { first, later } = partByNeighbours(rows, spacingSeconds);
   applyHits(first, await insertReadings(tx, readingsOf(first), spacingSeconds));
@@ -108,7 +121,7 @@ function refuse(row: Row, error: unknown): void {
 }
 
 /** SQLSTATE classes 22 and 23: a value, not the server, is at fault. */
-function isDataError(error: unknown): boolean {
+export function isDataError(error: unknown): boolean {
   return error instanceof Error && 'code' in error && /^2[23]...$/.test(String(error.code));
 }
 

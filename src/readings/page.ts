@@ -44,11 +44,15 @@ export function pageRequest<Sort extends string>(
   const order = oneOf(query, 'order', ['asc', 'desc'] as const, orderDefault, wrong);
   const start = moment(query, 'start', wrong);
   const end = moment(query, 'end', wrong);
-  if (wrong.length > 0) {
-    const fields = wrong.map(({ path, message }) => `${path.slice(1)} ${message}`).join('; ');
-    throw new DomainError('SCHEMA_INVALID', `The query is wrong: ${fields}.`, { details: wrong });
-  }
+  refuseWrong(wrong);
   return { page, limit, offset: (page - 1) * limit, sort, order, start, end };
+}
+
+/** @throws DomainError SCHEMA_INVALID unless there is nothing in the list. */
+export function refuseWrong(wrong: readonly ErrorDetail[]): void {
+  if (wrong.length === 0) return;
+  const fields = wrong.map(({ path, message }) => `${path.slice(1)} ${message}`).join('; ');
+  throw new DomainError('SCHEMA_INVALID', `The query is wrong: ${fields}.`, { details: wrong });
 }
 
 function wholeNumber(
@@ -80,7 +84,8 @@ function oneOf<T extends string>(
   return found ?? preset;
 }
 
-function moment(query: ListQuery, name: string, wrong: ErrorDetail[]): number | null {
+/** The time of that name in Unix ms; null when it is absent. */
+export function moment(query: ListQuery, name: string, wrong: ErrorDetail[]): number | null {
   const value = query[name];
   if (isMissing(value)) return null;
   const time = value instanceof Date ? value.getTime() : parseTimestamp(asTimestamp(value));

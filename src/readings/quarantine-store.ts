@@ -1,26 +1,14 @@
-import { isUtf8 } from 'node:buffer';
-
 import type { Session } from '../database/database.js';
 import { byteArray, integerArray, textArray } from './array-literal.js';
 import type { PageRequest } from './page.js';
+import {
+  shown,
+  topicPattern,
+  type QuarantineCount,
+  type QuarantinedMessage,
+  type QuarantineFilter,
+} from './quarantined-message.js';
 import type { Rejection } from './reading.js';
-
-/** A row of quarantined_messages, for people. */
-export interface QuarantinedMessage {
-  readonly id: number;
-  readonly device_id: string | null;
-  readonly meter_id: string | null;
-  readonly topic: string;
-  readonly qos: number;
-  readonly part: number;
-  readonly code: string;
-  readonly reason: string;
-  /** The text, or the bytes in base64 when `payload_encoding` says so. */
-  readonly payload: string;
-  readonly payload_encoding: 'utf8' | 'base64';
-  readonly received_at: string;
-  readonly quarantined_at: string;
-}
 
 /** Returns the transaction's id. */
 export async function insertRejections(tx: Session, rejections: readonly Rejection[]): Promise<string> {
@@ -51,51 +39,116 @@ export async function insertRejections(tx: Session, rejections: readonly Rejecti
   return rows[0]?.id ?? '0';
 }
 
-export async function listRejections(
+/** A list of 100 of the largest payloads would weigh 25 MB. */
+export const listedBytesMax = 16_384;
+
+const columns = `id, device_id, meter_id, topic, qos, part, code, reason, received_at, quarantined_at,
+                 replayed_at, replay_outcome, replay_code, replay_reason, octet_length(payload) as bytes`;
+
+const isSettled = `coalesce(replay_outcome in ('stored', 'duplicate'), false)`;
+
+const matches = `($1::text is null or meter_id = $1) and ($2::text is null or code = $2)
+             and ($3::text is null or topic ~ $3)
+             and ($4::timestamptz is null or quarantined_at >= $4)
+             and ($5::timestamptz is null or quarantined_at < $5)
+             and ($6::boolean is null or ${isSettled} = $6)`;
+
+/** Payloads above `listedBytesMax` are cut. */
+export async function listQuarantined(
   database: Session,
   { limit, offset, order }: PageRequest<'quarantined_at'>,
-  meter_id: string | null,
-  code: string | null,
-): Promise<{ data: QuarantinedMessage[]; total: number }> {
+  filter: QuarantineFilter,
+): Promise<QuarantinedMessage[]> {
   const { rows } = await database.query<StoredRow>({
-    text: `select id, device_id, meter_id, topic, qos, part, code, reason, payload, received_at, quarantined_at
+    text: `select ${columns}, substring(payload for ${listedBytesMax}) as payload
              from quarantined_messages
-            where ($1::text is null or meter_id = $1) and ($2::text is null or code = $2)
+            where ${matches}
             order by quarantined_at ${order === 'asc' ? 'asc, id asc' : 'desc, id desc'}
-            limit $3 offset $4`,
-    values: [meter_id, code, limit, offset],
+            limit $7 offset $8`,
+    values: [...valuesOf(filter), limit, offset],
   });
-  const counted = await database.query<{ total: number }>({
-    text: `select count(*)::float8 as total from quarantined_messages
-            where ($1::text is null or meter_id = $1) and ($2::text is null or code = $2)`,
-    values: [meter_id, code],
-  });
-  return { data: rows.map(forPeople), total: counted.rows[0]?.total ?? 0 };
+  return rows.map(forPeople);
 }
 
-interface StoredRow {
+export async function countQuarantined(database: Session, filter: QuarantineFilter): Promise<number> {
+  const { rows } = await database.query<{ total: number }>({
+    text: `select count(*)::float8 as total from quarantined_messages where ${matches}`,
+    values: valuesOf(filter),
+  });
+  return rows[0]?.total ?? 0;
+}
+
+export async function countByCode(database: Session): Promise<QuarantineCount[]> {
+  const { rows } = await database.query<QuarantineCount>({
+    name: 'quarantine-counts',
+    text: `select code, count(*) filter (where not ${isSettled})::float8 as open,
+                  count(*) filter (where ${isSettled})::float8 as replayed
+             from quarantined_messages group by code order by 2 desc, code`,
+  });
+  return rows;
+}
+
+export async function getQuarantined(database: Session, id: string): Promise<QuarantinedMessage | null> {
+  const { rows } = await database.query<StoredRow>({
+    name: 'quarantine-get',
+    text: `select ${columns}, payload from quarantined_messages where id = $1::bigint`,
+    values: [id],
+  });
+  return rows[0] === undefined ? null : forPeople(rows[0]);
+}
+
+/** Those that no replay has settled: the never replayed ones first, then those that were refused longest ago. */
+export async function listOpenIds(
+  database: Session,
+  filter: QuarantineFilter,
+  limit: number,
+): Promise<string[]> {
+  const { rows } = await database.query<{ id: string }>({
+    text: `select id from quarantined_messages where ${matches}
+            order by replayed_at nulls first, id limit $7`,
+    values: [...valuesOf({ ...filter, replayed: false }), limit],
+  });
+  return rows.map(({ id }) => id);
+}
+
+function valuesOf({ meter_id, code, topic, since, until, replayed }: QuarantineFilter): unknown[] {
+  return [
+    meter_id,
+    code,
+    topic === null ? null : topicPattern(topic),
+    since === null ? null : new Date(since).toISOString(),
+    until === null ? null : new Date(until).toISOString(),
+    replayed,
+  ];
+}
+
+interface StoredRow extends Omit<
+  QuarantinedMessage,
+  | 'id'
+  | 'payload'
+  | 'payload_encoding'
+  | 'payload_bytes'
+  | 'payload_cut'
+  | 'received_at'
+  | 'quarantined_at'
+  | 'replayed_at'
+> {
   readonly id: string;
-  readonly device_id: string | null;
-  readonly meter_id: string | null;
-  readonly topic: string;
-  readonly qos: number;
-  readonly part: number;
-  readonly code: string;
-  readonly reason: string;
+  readonly bytes: number;
   readonly payload: Buffer;
   readonly received_at: Date;
   readonly quarantined_at: Date;
+  readonly replayed_at: Date | null;
 }
 
-function forPeople(row: StoredRow): QuarantinedMessage {
-  const payload_encoding = isUtf8(row.payload) ? 'utf8' : 'base64';
+function forPeople({ bytes, payload, ...row }: StoredRow): QuarantinedMessage {
   return {
     ...row,
+    ...shown(payload, bytes),
     id: Number(row.id),
-    payload: row.payload.toString(payload_encoding),
-    payload_encoding,
     received_at: row.received_at.toISOString(),
     quarantined_at: row.quarantined_at.toISOString(),
+    replayed_at: row.replayed_at?.toISOString() ?? null,
   };
 }
 

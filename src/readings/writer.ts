@@ -1,13 +1,13 @@
-import type { Database } from '../database/database.js';
+import type { Database, Session } from '../database/database.js';
 import { metrics } from '../operation/metrics.js';
 import { countActiveMeters } from './active-meters.js';
-import { commitReadings, type Row } from './commit.js';
+import { commitReadings, decide, type Row } from './commit.js';
 import { createLane, type CommitOptions } from './lane.js';
 import { createPartitions } from './partitions.js';
+import { payloadOf } from './payload.js';
 import type { Reading, Rejection } from './reading.js';
 import { lockCount } from './reading-store.js';
 import { tooClose } from './rules.js';
-import { partOf } from './wire-format.js';
 
 export interface WriterOptions {
   /** Transactions at a time. Each has its own meters. */
@@ -60,10 +60,25 @@ export function createReadingWriter(database: Database, options: WriterOptions =
         ),
       );
       const result = sort(rows, spacingSeconds);
-      observe(result, (performance.now() - begun) / 1000);
+      metrics.readingSeconds.observe((performance.now() - begun) / 1000);
+      countOutcomes(result);
       return result;
     },
   };
+}
+
+/**
+ * The same decision inside a transaction of the caller's, for what must be atomic with it. The partitions must be there;
+ * `countOutcomes` belongs after the commit.
+ */
+export async function storeWithin(
+  tx: Session,
+  readings: readonly Reading[],
+  spacingSeconds: number,
+): Promise<StoreResult> {
+  const rows = readings.map(rowOf);
+  if (rows.length > 0) await decide(tx, rows, spacingSeconds);
+  return sort(rows, spacingSeconds);
 }
 
 function rowOf(reading: Reading): Row {
@@ -106,17 +121,7 @@ function rejectionOf({ reading, neighbour, reason }: Row, spacingSeconds: number
   };
 }
 
-function payloadOf(reading: Reading): string | Buffer {
-  if (reading.payload !== undefined) return partOf(reading.payload, reading.part);
-  return JSON.stringify({
-    meter_id: reading.meter_id,
-    kwh_amount: reading.energy / 10_000,
-    reading_timestamp: new Date(reading.time).toISOString(),
-  });
-}
-
-function observe({ stored, duplicate, rejected }: StoreResult, seconds: number): void {
-  metrics.readingSeconds.observe(seconds);
+export function countOutcomes({ stored, duplicate, rejected }: StoreResult): void {
   for (const list of [stored, duplicate]) {
     for (const source of ['mqtt', 'http', 'batch'] as const) {
       const count = list.reduce((sum, reading) => sum + (reading.source === source ? 1 : 0), 0);

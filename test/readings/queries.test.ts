@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { isDomainError } from '../../src/errors.js';
 import { keepPartitionsAhead } from '../../src/readings/partitions.js';
 import { createQuarantine } from '../../src/readings/quarantine.js';
+import { createQuarantineDesk } from '../../src/readings/quarantine-desk.js';
 import { createReadingQueries, type ReadingQueries } from '../../src/readings/queries.js';
 import type { Rejection } from '../../src/readings/reading.js';
 import { createReadingWriter } from '../../src/readings/writer.js';
@@ -128,7 +129,8 @@ describe('questions about stored readings', () => {
       rejection('Q-2', 'SCHEMA_INVALID', bytes),
     ];
     await quarantine.keep(rejections, { signal });
-    const { data, total } = await quarantine.list({ meter_id: 'Q-2' });
+    const desk = createQuarantineDesk(test.database);
+    const { data, total } = await desk.list({ meter_id: 'Q-2' });
     assert.equal(total, 1);
     assert.deepEqual(
       data.map(({ code, reason, payload, payload_encoding, received_at }) => [
@@ -148,7 +150,7 @@ describe('questions about stored readings', () => {
         ],
       ],
     );
-    const listed = await quarantine.list({ code: 'TOO_CLOSE', limit: '1' });
+    const listed = await desk.list({ code: 'TOO_CLOSE', limit: '1' });
     assert.deepEqual(
       [listed.total, listed.data[0]?.payload, listed.data[0]?.payload_encoding],
       [1, '{"a":"\\"}', 'utf8'],

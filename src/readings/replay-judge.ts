@@ -1,0 +1,165 @@
+import { isUtf8 } from 'node:buffer';
+import type { Session } from '../database/database.js';
+import { DomainError } from '../errors.js';
+import type { Reading, Rejection } from './reading.js';
+import type { Corrections } from './replay-request.js';
+import { ownersOf, type ReplayRow } from './replay-store.js';
+import { createRules, defaultLimits, type ReadingLimits } from './rules.js';
+import { createValidator, type Validation } from './validate.js';
+import { partOf } from './wire-format.js';
+
+export interface ReplayRules {
+  readonly limits?: Partial<ReadingLimits>;
+  /** The integrator's own JSON Schema. */
+  readonly schema?: object;
+  /** Judges signatures, over what the meter sent and not over what an operator corrected. Absent: none are demanded. */
+  readonly verify?: (
+    readings: readonly Reading[],
+    wait: { readonly signal: AbortSignal },
+  ) => Promise<{ readonly valid: readonly Reading[]; readonly rejected: readonly Rejection[] }>;
+}
+
+/** Every reading of the message is in exactly one list. */
+export interface Judgement {
+  readonly valid: readonly Reading[];
+  readonly rejected: readonly Rejection[];
+}
+
+/** What the rules of now say of a message that was quarantined; none of it needs a lock. */
+export type ReplayJudge = (
+  database: Session,
+  row: ReplayRow,
+  corrections: Corrections,
+  signal: AbortSignal,
+) => Promise<Judgement>;
+
+/**
+ * The limits of now, but the time rule at the moment when the message was received: a replay may come days later.
+ * A corrected time must keep that rule too.
+ * @throws DomainError CONFIGURATION as `createValidator`
+ */
+export function createReplayJudge({ limits = {}, schema, verify }: ReplayRules): ReplayJudge {
+  const now = { ...defaultLimits, ...limits };
+  createRules(now);
+  // Times are judged here, after their correction.
+  const validator = createValidator({
+    limits: { ...now, ageMaxDays: anyDays, aheadMaxMinutes: anyDays * 1440 },
+    ...(schema === undefined ? {} : { schema }),
+  });
+
+  return async (database, row, corrections, signal) => {
+    const judged = validate(row);
+    if (corrections.time !== null && judged.valid.length + judged.rejected.length > 1) refuseTime(judged);
+    const rejected: Rejection[] = [...judged.rejected];
+    let valid: readonly Reading[] = judged.valid;
+
+    const owners = await ownersOf(database, [...new Set(valid.map(({ meter_id }) => meter_id))]);
+    for (const reading of valid)
+      if (!owners.has(reading.meter_id)) rejected.push(refused(reading, meterUnknown(reading)));
+    valid = valid.filter(({ meter_id }) => owners.has(meter_id));
+
+    if (verify !== undefined && valid.length > 0) {
+      const verdicts = await verify(valid, { signal });
+      rejected.push(...verdicts.rejected);
+      valid = verdicts.valid;
+    }
+
+    const ageMaxDays = corrections.ageMaxDays ?? now.ageMaxDays;
+    const rules = createRules({ ...now, ageMaxDays });
+    const timely: Reading[] = [];
+    for (const reading of valid) {
+      const time = corrected(reading.time, corrections);
+      const refusal = rules.check(reading.energy, time, reading.received_at);
+      if (refusal !== null) rejected.push(refused(reading, refusal));
+      else timely.push({ ...reading, time, user_id: owners.get(reading.meter_id) ?? null });
+    }
+    return { valid: timely, rejected };
+  };
+
+  function validate(row: ReplayRow): Pick<Validation, 'valid' | 'rejected'> {
+    const payload = isUtf8(row.payload) ? row.payload.toString('utf8') : row.payload;
+    const { topic, qos } = row;
+    const place = { device_id: row.device_id, topic, qos, received_at: row.received_at.getTime() };
+    if (row.meter_id !== null && topic !== '') {
+      const pattern = `meters/+/${topic.slice(topic.lastIndexOf('/') + 1)}`;
+      const { meter_id, device_id } = row;
+      const delivery = {
+        ...place,
+        delivery: 0,
+        pattern,
+        payload,
+        meter_id,
+        device_id: device_id ?? '',
+        user_id: null,
+      };
+      return withDevice(validator.validate([delivery]), device_id);
+    }
+    const verdict = validator.validateOne(parsed(payload), {
+      ...(row.meter_id === null ? {} : { meter_id: row.meter_id }),
+      device_id: row.device_id,
+      source: 'http',
+      received_at: place.received_at,
+    });
+    return 'code' in verdict
+      ? { valid: [], rejected: [{ ...verdict, ...place, payload }] }
+      : { valid: [{ ...verdict, ...place, payload }], rejected: [] };
+  }
+}
+
+/** More than a Date can hold. */
+const anyDays = 2e8;
+const dateMsMax = 8.64e15;
+
+/** Whether it came on a topic of readings ([M-1], [M-9]), or over HTTP, where readings alone are quarantined. */
+export function carriesReadings({ topic }: Pick<ReplayRow, 'topic'>): boolean {
+  return topic === '' || /^meters\/[^/]+\/readings(\.pb)?$/.test(topic);
+}
+
+function corrected(time: number, { time: right, offsetMs }: Corrections): number {
+  return Math.max(-dateMsMax, Math.min(dateMsMax, right ?? time + offsetMs));
+}
+
+/** A delivery always has a device; a row may be of one that nobody knows any more. */
+function withDevice({ valid, rejected }: Validation, device_id: string | null): Judgement & Validation {
+  return {
+    splits: [],
+    valid: valid.map((reading) => ({ ...reading, device_id })),
+    rejected: rejected.map((rejection) => ({ ...rejection, device_id })),
+  };
+}
+
+function parsed(payload: string | Buffer): unknown {
+  try {
+    return JSON.parse(String(payload));
+  } catch {
+    return undefined;
+  }
+}
+
+function meterUnknown({ meter_id }: Reading): { code: string; reason: string } {
+  return { code: 'METER_UNKNOWN', reason: `There is no meter ${meter_id} in the registry.` };
+}
+
+function refused(reading: Reading, { code, reason }: { code: string; reason: string }): Rejection {
+  const { delivery, part, device_id, meter_id, topic, qos, received_at, payload = '' } = reading;
+  return {
+    delivery,
+    part,
+    device_id,
+    meter_id,
+    topic,
+    qos,
+    code,
+    reason,
+    payload: partOf(payload, part),
+    received_at,
+  };
+}
+
+function refuseTime({ valid, rejected }: Judgement): never {
+  const count = valid.length + rejected.length;
+  const message = `is for one reading; this message holds ${count}: use time_offset_ms`;
+  throw new DomainError('SCHEMA_INVALID', `reading_timestamp ${message}.`, {
+    details: [{ path: '/reading_timestamp', message }],
+  });
+}

@@ -1,0 +1,194 @@
+import type { Database, Session } from '../database/database.js';
+import { audit, type Caller } from '../devices/audit.js';
+import { DomainError } from '../errors.js';
+import { insertMessages } from '../messages/message-store.js';
+import { metrics } from '../operation/metrics.js';
+import { inPartitions, isDataError } from './commit.js';
+import { createPartitions } from './partitions.js';
+import type { ReplayOutcome } from './quarantined-message.js';
+import { insertRejections } from './quarantine-store.js';
+import { carriesReadings, createReplayJudge, type Judgement, type ReplayRules } from './replay-judge.js';
+import type { Corrections } from './replay-request.js';
+import { findReplayRow, lockForReplay, markReplayed, type ReplayRow } from './replay-store.js';
+import { defaultLimits } from './rules.js';
+import { countOutcomes, storeWithin, type StoreResult } from './writer.js';
+
+/** What became of a message that was replayed. */
+export interface Replayed {
+  readonly id: number;
+  /** `stored` when anything of it was, else `duplicate` when anything was known, else `refused`. */
+  readonly outcome: ReplayOutcome;
+  readonly replayed_at: string;
+  /** Readings; or the one message that carried none. */
+  readonly stored: number;
+  readonly duplicate: number;
+  readonly refused: number;
+  /** Why the first of the refused ones was; null when none was. */
+  readonly code: string | null;
+  readonly reason: string | null;
+}
+
+export interface ReplayOptions extends ReplayRules {
+  readonly signal?: AbortSignal;
+}
+
+export type Replay = (id: string, corrections: Corrections, caller: Caller) => Promise<Replayed>;
+
+/**
+ * Takes one quarantined message through the rules, the writer and the commit again. One transaction: the readings, the
+ * row's outcome and the audit line, so that whoever is killed in the middle leaves either all of it or nothing.
+ * Of a message with several readings, those that are refused become rows of their own once others are stored.
+ * @throws DomainError MESSAGE_UNKNOWN, MESSAGE_REPLAYED, SCHEMA_INVALID for a correction that does not fit,
+ * DATABASE_UNAVAILABLE: then ask again, since the outcome may have been committed.
+ */
+export function createReplay(database: Database, options: ReplayOptions = {}): Replay {
+  const { signal = new AbortController().signal } = options;
+  const judge = createReplayJudge(options);
+  const spacingSeconds = options.limits?.spacingSeconds ?? defaultLimits.spacingSeconds;
+  const readingPartitions = createPartitions(database, 'meter_readings');
+  const messagePartitions = createPartitions(database, 'device_messages');
+
+  return async (id, corrections, caller) => {
+    const row = await findReplayRow(database, id);
+    if (row === null) throw unknownMessage(id);
+    const settle = (outcome: Outcome) => async (tx: Session) => {
+      await claim(tx, id);
+      return record(tx, row, await outcome(tx), corrections, caller);
+    };
+    const { replayed, counted } = carriesReadings(row)
+      ? await replayReadings(row, corrections, settle)
+      : await replayMessage(row, corrections, settle);
+    if (counted !== null) countOutcomes(counted);
+    metrics.replays.inc({ outcome: replayed.outcome });
+    return replayed;
+  };
+
+  async function replayReadings(row: ReplayRow, corrections: Corrections, settle: Settle): Promise<Settled> {
+    const judgement = await judge(database, row, corrections, signal);
+    const times = judgement.valid.map(({ time }) => time);
+    try {
+      return await inPartitions(readingPartitions, times, () =>
+        database.transaction(
+          settle(async (tx) => ({
+            judgement,
+            result: await storeWithin(tx, judgement.valid, spacingSeconds),
+          })),
+        ),
+      );
+    } catch (error) {
+      // A value that the database cannot take stays refused, like in the writer.
+      if (!isDataError(error)) throw error;
+      const reason = `The database does not take it: ${error instanceof Error ? error.message : String(error)}.`;
+      return database.transaction(settle(() => Promise.resolve(refusedAll(row, reason))));
+    }
+  }
+
+  async function replayMessage(row: ReplayRow, corrections: Corrections, settle: Settle): Promise<Settled> {
+    if (corrections.time !== null || corrections.offsetMs !== 0 || corrections.ageMaxDays !== null)
+      throw new DomainError('SCHEMA_INVALID', `The message ${row.id} carries no reading to correct.`);
+    const { device_id, meter_id, topic, qos, payload } = row;
+    const received_at = row.received_at.getTime();
+    if (device_id === null || meter_id === null)
+      return database.transaction(
+        settle(() => Promise.resolve(refusedAll(row, 'Nobody knows who sent it.'))),
+      );
+    return inPartitions(messagePartitions, [received_at], () =>
+      database.transaction(
+        settle(async (tx) => {
+          await insertMessages(tx, [{ device_id, meter_id, topic, qos, payload, received_at }]);
+          return { judgement: nothing, result: { stored: 1 } };
+        }),
+      ),
+    );
+  }
+}
+
+type Outcome = (tx: Session) => Promise<{
+  readonly judgement: Judgement;
+  readonly result: StoreResult | { readonly stored: 1 };
+}>;
+type Settle = (outcome: Outcome) => (tx: Session) => Promise<Settled>;
+
+interface Settled {
+  readonly replayed: Replayed;
+  /** Readings that the metrics of the writer have yet to count. */
+  readonly counted: StoreResult | null;
+}
+
+const nothing: Judgement = { valid: [], rejected: [] };
+
+async function claim(tx: Session, id: string): Promise<void> {
+  const before = await lockForReplay(tx, id);
+  if (before === undefined) throw unknownMessage(id);
+  if (before === null || before === 'refused') return;
+  throw new DomainError(
+    'MESSAGE_REPLAYED',
+    `The quarantined message ${id} was replayed before, with the outcome ${before}.`,
+  );
+}
+
+async function record(
+  tx: Session,
+  row: ReplayRow,
+  { judgement, result }: Awaited<ReturnType<Outcome>>,
+  corrections: Corrections,
+  caller: Caller,
+): Promise<Settled> {
+  const counted = 'duplicate' in result ? result : null;
+  const rejected = [...judgement.rejected, ...(counted?.rejected ?? [])];
+  const stored = counted?.stored.length ?? 1;
+  const duplicate = counted?.duplicate.length ?? 0;
+  const outcome = stored > 0 ? 'stored' : duplicate > 0 ? 'duplicate' : 'refused';
+  const [first = null] = rejected;
+  // What is left of a message that is settled otherwise must not vanish with it.
+  if (outcome !== 'refused' && rejected.length > 0) await insertRejections(tx, rejected);
+  const at = await markReplayed(tx, row.id, outcome, first);
+  await audit(tx, caller, {
+    action: 'quarantine.replayed',
+    subject: row.id,
+    details: {
+      meter_id: row.meter_id,
+      topic: row.topic,
+      code: row.code,
+      outcome,
+      ...(first === null ? {} : { refused: rejected.length, refused_code: first.code }),
+      ...asDetails(corrections, counted),
+    },
+  });
+  const replayed: Replayed = {
+    id: Number(row.id),
+    outcome,
+    replayed_at: at.toISOString(),
+    stored,
+    duplicate,
+    refused: rejected.length,
+    code: first?.code ?? null,
+    reason: first?.reason ?? null,
+  };
+  return { replayed, counted };
+}
+
+/** Who changed what about the time of a reading must be found again. */
+function asDetails({ time, offsetMs, ageMaxDays }: Corrections, result: StoreResult | null): object {
+  const [reading] = result?.stored ?? [];
+  return {
+    ...(time === null ? {} : { reading_timestamp: new Date(time).toISOString() }),
+    ...(offsetMs === 0 ? {} : { time_offset_ms: offsetMs }),
+    ...(ageMaxDays === null ? {} : { age_max_days: ageMaxDays }),
+    ...(reading === undefined ? {} : { stored_timestamp: new Date(reading.time).toISOString() }),
+  };
+}
+
+function refusedAll(row: ReplayRow, reason: string): Awaited<ReturnType<Outcome>> {
+  const { device_id, meter_id, topic, qos, payload } = row;
+  const place = { delivery: 0, part: 0, device_id, meter_id, topic, qos, payload };
+  const rejection = { ...place, code: 'SCHEMA_INVALID', reason, received_at: row.received_at.getTime() };
+  return {
+    judgement: { valid: [], rejected: [rejection] },
+    result: { stored: [], duplicate: [], rejected: [] },
+  };
+}
+
+export function unknownMessage(id: string): DomainError {
+  return new DomainError('MESSAGE_UNKNOWN', `There is no quarantined message ${JSON.stringify(id)}.`);
+}
