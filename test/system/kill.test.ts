@@ -94,14 +94,17 @@ describe('readings while something is killed', function () {
 
 /** The postmaster and its children, by the pid file in the data directory. */
 async function databaseProcesses(dataDir: string): Promise<number[]> {
-  const pidFile = (await readdir(dataDir, { recursive: true })).find((name) => name.endsWith('postmaster.pid'));
+  const pidFile = (await readdir(dataDir, { recursive: true })).find((name) =>
+    name.endsWith('postmaster.pid'),
+  );
   assert.ok(pidFile, 'postmaster.pid');
   const postmaster = Number((await readFile(join(dataDir, pidFile), 'utf8')).split('\n')[0]);
   const children: number[] = [];
   for (const name of await readdir('/proc')) {
     if (!/^\d+$/.test(name)) continue;
     const stat = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '');
-    if (Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) === postmaster) children.push(Number(name));
+    if (Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) === postmaster)
+      children.push(Number(name));
   }
   return [postmaster, ...children];
 }
