@@ -1,6 +1,5 @@
-import { createServer } from 'node:net';
-
 import { mayPublish, maySubscribe } from '../devices/access.js';
+import { metrics } from '../operation/metrics.js';
 import { Acceptance } from './acceptance.js';
 import { AckWriter } from './ack-writer.js';
 import { createEngine, type Engine } from './aedes-engine.js';
@@ -14,7 +13,8 @@ import { DeviceIngest } from './device-ingest.js';
 import { Forwarding } from './forwarding.js';
 import { Interest } from './interest.js';
 import { defaultLimits } from './limits.js';
-import { closeServer, listen } from './listening.js';
+import { openListeners } from './listeners.js';
+import { LoginThrottle } from './login-throttle.js';
 import type { Broker, BrokerFlow, BrokerOptions } from './options.js';
 import { Rates } from './rate.js';
 import { Reception } from './reception.js';
@@ -50,6 +50,9 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const waitingRoom = new WaitingRoom();
   const ackWriter = new AckWriter(counters);
   const sessionLog = new SessionLog(batches, log);
+  const throttle = new LoginThrottle(limits.loginRefusalsPerSecond, (address) =>
+    log.warn('MQTT logins of an address are throttled: too many are refused', { address }),
+  );
   const rates = new Rates(limits.ratePerSecond, limits.burst);
   const rights = new Rights(clients, access);
   const acceptance = new Acceptance(limits, {
@@ -95,7 +98,16 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const retained = new RetainedQuota(limits.retainedTopicsMax, limits.retainedBytesMax);
   const forwarding = new Forwarding(engine, interest, retained);
   const reception = new Reception(
-    { clients, sessions, rates, access, log: sessionLog, engine: () => engine },
+    {
+      clients,
+      sessions,
+      rates,
+      throttle,
+      access,
+      deviceCertificates: options.deviceCertificates,
+      log: sessionLog,
+      engine: () => engine,
+    },
     options.directory,
   );
   const ingest = new DeviceIngest(
@@ -121,6 +133,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     publish: (connection, buffer, head, start, end) => ingest.publish(connection, buffer, head, start, end),
     release: (connection, packetId) => ingest.release(connection, packetId),
     stalled: (connection) => waitingRoom.stall(connection),
+    throttled: (connection) => waitingRoom.throttle(connection),
     ready: (connection) => ackWriter.add(connection),
     closed(connection, reason, saidNothing) {
       clients.leave(connection);
@@ -129,16 +142,28 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       if (connection.session !== null) sessions.leave(connection.session, connection);
       if (connection.clean && connection.session !== null) interest.removeClient(connection.clientId);
       if (connection.wasOpen) sessionLog.disconnected(connection, reason);
-      else if (!closing && !saidNothing) sessionLog.refused(connection, reason);
+      else if (!closing && !saidNothing) {
+        sessionLog.refused(connection, reason);
+        if (!connection.isJudged) throttle.refused(connection.address, elapsedMs());
+      }
     },
   };
 
-  // Half-open sockets are kept, so that what a client sent before its FIN is still taken.
-  const server = createServer({ allowHalfOpen: true, highWaterMark: 64 * 1024 }, (socket) =>
-    clients.add(new Connection(socket, connectionHost)),
-  );
-  server.maxConnections = limits.connectionsMax;
-  const port = await listen(server, options.host, options.port);
+  const listeners = await openListeners(options, {
+    log,
+    connectionsMax: limits.connectionsMax,
+    packetBytesMax: limits.packetBytesMax,
+    mayOpen(address) {
+      const isFree = throttle.mayOpen(address, elapsedMs());
+      if (!isFree) metrics.mqttRefused.inc({ what: 'connection', reason: 'address throttled' });
+      return isFree;
+    },
+    take: (arrival) => clients.add(new Connection(arrival, connectionHost)),
+    refused(address, reason) {
+      sessionLog.turnedAway(address, reason);
+      throttle.refused(address, elapsedMs());
+    },
+  });
   rights.watch(options.directory);
 
   let lastSweep = elapsedMs();
@@ -151,12 +176,14 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     if (stalled) return;
     clients.sweep(now, limits.connectTimeoutMs);
     deliveries.sweep(acceptance, now);
+    throttle.sweep(now);
     rates.sweep(now, (user) => clients.isConnected(user));
   }, SWEEP_MS);
 
   return {
     host: options.host,
-    port,
+    port: listeners.ports.mqtt ?? listeners.ports.mqtts ?? 0,
+    ports: listeners.ports,
     stats: () => ({
       clients: clients.open,
       inflight: acceptance.inflight.count,
@@ -166,6 +193,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       saturated: acceptance.inflight.saturated,
       paused: acceptance.waiting,
       throttled: waitingRoom.throttledCount,
+      certificateProblem: listeners.certificateProblem,
     }),
     pause() {
       batches.flush();
@@ -191,7 +219,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       if (closing) return;
       closing = true;
       rights.close();
-      const closed = closeServer(server);
+      const closed = listeners.close();
       batches.flush();
       const flowIsAway = acceptance.waiting;
       acceptance.waiting = true;
@@ -208,6 +236,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       deliveries.forget(acceptance);
       counters.publish(acceptance.inflight, clients);
       await clients.cutOff(1_000);
+      listeners.cutOff();
       await closed;
     },
   };

@@ -1,16 +1,18 @@
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 
 import type { Principal } from '../devices/access.js';
 import { elapsedMs } from './clock.js';
 import { AckQueue } from './acks.js';
 import { AedesStream } from './aedes-stream.js';
+import type { Arrival } from './arrival.js';
+import type { ClientCertificate } from './client-certificate.js';
+import { Guard } from './guard.js';
 import type { BrokerLimits } from './limits.js';
 import { Outbound } from './outbound.js';
 import { PINGRESP, type RefusalCode, connack } from './packet/answers.js';
 import { at, uint16 } from './packet/bytes.js';
 import * as packet from './packet/check.js';
 import { type ConnectPacket, readConnect } from './packet/connect.js';
-import { Framer } from './packet/framer.js';
 import type { Bucket } from './rate.js';
 import type { Session } from './sessions.js';
 import { TopicCache } from './topic-cache.js';
@@ -23,8 +25,10 @@ export interface ConnectionHost {
   admit(connection: Connection, connect: ConnectPacket): void;
   /** Takes a device's PUBLISH; false: not now, keep it. */
   publish(connection: Connection, buffer: Buffer, head: number, start: number, end: number): boolean;
-  /** Answers a device's PUBREL. */
-  release(connection: Connection, packetId: number): void;
+  /** Answers a device's PUBREL; false: not now, keep it. */
+  release(connection: Connection, packetId: number): boolean;
+  /** The device has used up its rate. */
+  throttled(connection: Connection): void;
   /** It waits for the gate or for its rate. */
   stalled(connection: Connection): void;
   /** Acknowledgements may be ready; they leave at the end of this turn of the event loop. */
@@ -34,27 +38,14 @@ export interface ConnectionHost {
 }
 
 const CONNACK = 0x20;
-/** A will of 64 KiB with its names fits; nobody unknown may make us hold more. */
-const CONNECT_BYTES_MAX = 72 * 1024;
-/** Whole packets kept for a client that must wait; then its socket is not read. PINGREQ is answered until there. */
-const BACKLOG_BYTES_MAX = 64 * 1024;
-
-interface Waiting {
-  readonly buffer: Buffer;
-  readonly head: number;
-  readonly start: number;
-  readonly end: number;
-}
-
-/**
- * One socket with the guard in front of aedes ([M-15], [M-16]): cuts the stream into packets, refuses what is not
- * MQTT 3.1 or 3.1.1, takes the PUBLISH of devices itself and hands the rest to aedes.
- */
+/** One client behind its guard: takes the PUBLISH of devices itself and hands the rest to aedes. */
 export class Connection {
   /** The user name of the CONNECT, before it is believed. */
   claimedUser = '';
   /** [MQTT-3.2.2-2]; aedes knows of a stored session only by its subscriptions, and 3.1 has no such flag. */
   sessionPresent: 0 | 1 = 0;
+  /** Its login was, or is being, judged; what ends before that never was one. */
+  isJudged = false;
   /** CONNACK 0 was written. */
   wasOpen = false;
   state: 'connecting' | 'admitting' | 'open' | 'closed' = 'connecting';
@@ -78,29 +69,29 @@ export class Connection {
   /** Set by whoever knows better why aedes is about to close it. */
   reason: string | null = null;
   isReady = false;
+  readonly socket: Duplex;
   readonly address: string;
+  readonly certificate: ClientCertificate | null;
   readonly acks = new AckQueue();
   readonly outbound = new Outbound();
   readonly topics: TopicCache;
   /** Granted filters with their QoS. */
   readonly filters = new Map<string, number>();
-  private readonly framer: Framer;
-  private backlog: Waiting[] = [];
-  private backlogBytes = 0;
+  private readonly guard = new Guard(this);
+  /** PINGREQ of the chunk in hand. */
+  private pings = 0;
   private ended = false;
   private isGone = false;
   private onGone: () => void = () => {};
 
   constructor(
-    readonly socket: Socket,
+    { socket, address, certificate }: Arrival,
     private readonly host: ConnectionHost,
   ) {
-    this.address = socket.remoteAddress ?? '';
+    this.socket = socket;
+    this.address = address;
+    this.certificate = certificate;
     this.topics = new TopicCache((label) => host.counterOf(label));
-    this.framer = new Framer(CONNECT_BYTES_MAX, (buffer, head, start, end) =>
-      this.take(buffer, head, start, end),
-    );
-    socket.setNoDelay(true);
     socket.on('data', (chunk: Buffer) => this.read(chunk));
     socket.on('end', () => this.onEnd());
     socket.on('error', () => this.close('connection lost'));
@@ -113,7 +104,7 @@ export class Connection {
   }
 
   get isWaiting(): boolean {
-    return this.backlog.length > 0;
+    return this.guard.isWaiting;
   }
 
   /** A hold that lasts longer makes the client think the broker dead ([M-13]). */
@@ -128,7 +119,7 @@ export class Connection {
 
   /** The login is accepted: from here on packets of full size, and aedes behind. */
   welcome(): AedesStream {
-    this.framer.bytesMax = this.host.limits.packetBytesMax;
+    this.guard.allow(this.host.limits.packetBytesMax);
     this.stream = new AedesStream(this);
     return this.stream;
   }
@@ -160,17 +151,11 @@ export class Connection {
     if (this.state !== 'open') return;
     this.clock = elapsedMs();
     this.timeOfDay = Date.now();
-    const { backlog } = this;
-    let taken = 0;
-    for (const { buffer, head, start, end } of backlog) {
-      if (!this.dispatch(buffer, head, start, end)) break;
-      taken++;
-      this.backlogBytes -= end - start;
-      if (this.isClosed) return;
-    }
-    this.backlog = taken === backlog.length ? [] : backlog.slice(taken);
-    if (this.backlogBytes < BACKLOG_BYTES_MAX / 2 && this.socket.isPaused()) this.socket.resume();
-    if (this.ended && this.backlog.length === 0) this.close('connection lost');
+    this.guard.drain();
+    this.flushPings();
+    if (this.isClosed) return;
+    if (this.guard.hasRoom && this.socket.isPaused()) this.socket.resume();
+    if (this.ended && !this.isWaiting) this.close('connection lost');
   }
 
   get isClosed(): boolean {
@@ -230,7 +215,7 @@ export class Connection {
     const saidNothing = this.state === 'connecting' && reason === 'connection lost';
     this.state = 'closed';
     this.closedAt = elapsedMs();
-    this.backlog = [];
+    this.guard.forget();
     this.host.closed(this, this.reason ?? reason, saidNothing);
     this.stream?.destroy();
   }
@@ -239,9 +224,9 @@ export class Connection {
     if (this.isClosed) return;
     this.clock = this.lastSeen = elapsedMs();
     this.timeOfDay = Date.now();
-    const problem = this.framer.feed(chunk);
-    if (problem !== null) this.close(problem);
-    else if (this.backlogBytes > BACKLOG_BYTES_MAX) this.socket.pause();
+    this.guard.feed(chunk);
+    this.flushPings();
+    if (!this.isClosed && this.guard.isFull) this.socket.pause();
   }
 
   private onEnd(): void {
@@ -251,32 +236,7 @@ export class Connection {
     else this.close('connection lost');
   }
 
-  /** One whole packet. Returns false to stop cutting. */
-  private take(buffer: Buffer, head: number, start: number, end: number): boolean {
-    if (this.isClosed || this.leavingAt > 0) return false;
-    const first = at(buffer, head);
-    const type = first >> 4;
-    if (this.state === 'connecting') return this.connect(buffer, first, start, end);
-    const problem = type === packet.CONNECT ? 'second CONNECT' : packet.problemOf(buffer, first, start, end);
-    if (problem !== null) {
-      this.close(problem);
-      return false;
-    }
-    if (type === packet.PINGREQ && this.state === 'open') {
-      // Answered at once, also while deliveries are held: the client must not think the broker dead.
-      this.write(PINGRESP);
-    } else if (
-      this.backlog.length > 0 ||
-      this.state === 'admitting' ||
-      !this.dispatch(buffer, head, start, end)
-    ) {
-      this.backlog.push({ buffer, head, start, end });
-      this.backlogBytes += end - start;
-    }
-    return !this.isClosed;
-  }
-
-  private connect(buffer: Buffer, first: number, start: number, end: number): boolean {
+  connect(buffer: Buffer, first: number, start: number, end: number): boolean {
     const type = first >> 4;
     const connect = type === packet.CONNECT ? readConnect(buffer, first, start, end) : null;
     if (connect === null || connect.outcome === 'malformed') {
@@ -297,8 +257,13 @@ export class Connection {
     return true;
   }
 
+  /** Answers a PINGREQ; all of one chunk in one write, or a chunk of nothing else would cost 32,000. */
+  pong(): void {
+    this.pings += 1;
+  }
+
   /** Returns false when the packet has to wait. */
-  private dispatch(buffer: Buffer, head: number, start: number, end: number): boolean {
+  dispatch(buffer: Buffer, head: number, start: number, end: number): boolean {
     const type = at(buffer, head) >> 4;
     const isDevice = this.principal?.kind === 'device';
     switch (type) {
@@ -310,21 +275,22 @@ export class Connection {
         }
         break;
       case packet.PUBREL:
-        if (isDevice) {
-          this.host.release(this, uint16(buffer, start));
-          return true;
-        }
+        if (isDevice) return this.host.release(this, uint16(buffer, start));
         break;
       case packet.PUBACK:
       case packet.PUBREC:
       case packet.PUBCOMP:
-        if (!this.outbound.accepts(type, uint16(buffer, start))) {
-          this.close('acknowledgement of another kind');
-          return true;
+        switch (this.outbound.accepts(type, uint16(buffer, start))) {
+          case 'wrong':
+            this.close('acknowledgement of another kind');
+            return true;
+          case 'superfluous':
+            // A PUBREC has its PUBREL all the same ([MQTT-4.3.3-2]); the others mean nothing to aedes.
+            if (type !== packet.PUBREC) return true;
         }
         break;
       case packet.PINGREQ:
-        this.write(PINGRESP);
+        this.pong();
         return true;
       case packet.DISCONNECT:
         // Said to aedes at once: were the socket to close before it reads the packet, it would publish the will.
@@ -333,8 +299,19 @@ export class Connection {
         this.leavingAt = this.clock;
         break;
     }
+    // Whatever aedes must look at counts against the rate, too; without a bound a chunk could hold thousands ([M-15]).
+    if (type !== packet.DISCONNECT && this.bucket?.take(this.clock) === false) {
+      this.host.throttled(this);
+      return false;
+    }
     this.stream?.hand(buffer, head, end);
     return true;
+  }
+
+  private flushPings(): void {
+    if (this.pings === 0) return;
+    this.write(this.pings === 1 ? PINGRESP : Buffer.alloc(2 * this.pings, PINGRESP));
+    this.pings = 0;
   }
 }
 

@@ -81,14 +81,18 @@ export class DeviceIngest {
   }
 
   /** PUBREL: the QoS 2 id is free again. An unknown one is answered too ([MQTT-4.3.3-2], section 4.4). */
-  release(connection: Connection, packetId: number): void {
+  release(connection: Connection, packetId: number): boolean {
     const received2 = connection.session?.received2;
     if (received2?.get(packetId) instanceof InboundPublish) {
       connection.close('PUBREL before PUBREC');
-      return;
+      return true;
     }
-    received2?.delete(packetId);
+    if (received2?.delete(packetId) !== true && connection.bucket?.take(connection.clock) === false) {
+      this.host.throttled(connection);
+      return false;
+    }
     connection.write(acknowledgement(ACK.pubcomp, packetId));
+    return true;
   }
 
   private open(
@@ -128,7 +132,7 @@ export class DeviceIngest {
 }
 
 /** Text when it is UTF-8, else a copy of the bytes. The replacement character is rare, so checking twice is, too. */
-function textOrBytes(buffer: Buffer, start: number, end: number): string | Buffer {
+export function textOrBytes(buffer: Buffer, start: number, end: number): string | Buffer {
   const text = buffer.toString('utf8', start, end);
   if (!text.includes('\ufffd')) return text;
   const bytes = buffer.subarray(start, end);

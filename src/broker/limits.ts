@@ -9,6 +9,11 @@ export interface BrokerLimits {
   readonly inflightMax: number;
   readonly inflightBytesMax: number;
   readonly connectTimeoutMs: number;
+  /**
+   * Refused logins per second of one address, with a stock of ten seconds; beyond, the answers come late and further
+   * connections of that address are taken slowly.
+   */
+  readonly loginRefusalsPerSecond: number;
   /** How long a delivery may wait until a store holds it. */
   readonly flowDeadlineMs: number;
   /** How long a store may hold it for a client without keep-alive; with one, 1.5 × keep-alive. */
@@ -34,6 +39,7 @@ export const defaultLimits: BrokerLimits = {
   inflightMax: 20_000,
   inflightBytesMax: 64 * 1024 * 1024,
   connectTimeoutMs: 30_000,
+  loginRefusalsPerSecond: 10,
   flowDeadlineMs: 15_000,
   holdMs: 90_000,
   connectionsMax: 50_000,

@@ -30,6 +30,15 @@ export function createMemoryDirectory(options: { readonly admitAll?: boolean } =
       const entry = entries.get(user);
       return entry !== undefined && entry.password === password ? entry.principal : 'refused';
     },
+    async identify(names) {
+      if (!this.available) return 'unavailable';
+      const found = [...entries.values()]
+        .map(({ principal }) => principal)
+        .filter(
+          (one) => one.kind === 'device' && (names.includes(one.meter_id) || names.includes(one.device_id)),
+        );
+      return found.length === 1 && found[0] !== undefined ? found[0] : 'refused';
+    },
     async nameTaken(clientId, user) {
       for (const { principal } of entries.values()) {
         if (principal.kind !== 'device' || principal.user === user) continue;

@@ -1,4 +1,5 @@
 import type { Principal } from '../devices/access.js';
+import type { CertificateFiles } from './certificates.js';
 import type { Delivery, SessionEvent } from './delivery.js';
 import type { Directory } from './directory.js';
 import type { BrokerLimits } from './limits.js';
@@ -22,14 +23,30 @@ export interface BrokerFlow {
 
 export interface BrokerOptions extends BrokerFlow {
   readonly host: string;
-  /** 0 chooses a free one; see `Broker.port`. */
-  readonly port: number;
+  /** 0 chooses a free one; see `Broker.ports`. Null: no plain MQTT, and MQTT over WebSocket is encrypted, too. */
+  readonly port: number | null;
+  /** MQTTS. With a CA, a client's certificate says which device it is. */
+  readonly tls?: BrokerTls | undefined;
+  readonly webSocketPort?: number | undefined;
+  /** `required`: a device without a certificate is refused, whatever its password. */
+  readonly deviceCertificates?: 'optional' | 'required' | undefined;
   readonly limits?: Partial<BrokerLimits>;
   /** A batch leaves when it has `sizeMax` messages or is `delayMs` old. */
   readonly batch?: { readonly sizeMax?: number; readonly delayMs?: number };
   /** Rights; the default is src/devices/access.ts. */
   readonly access?: BrokerAccess;
   readonly log?: BrokerLog;
+}
+
+export interface BrokerTls extends CertificateFiles {
+  readonly port: number;
+}
+
+/** Null: not open. */
+export interface BrokerPorts {
+  readonly mqtt: number | null;
+  readonly mqtts: number | null;
+  readonly ws: number | null;
 }
 
 export interface BrokerAccess {
@@ -54,11 +71,15 @@ export interface BrokerStats {
   readonly paused: boolean;
   /** Clients that are read more slowly because of their rate. */
   readonly throttled: number;
+  /** Why the certificate files, as they are now, are not in force. */
+  readonly certificateProblem: string | null;
 }
 
 export interface Broker {
   readonly host: string;
+  /** Of plain MQTT; without it, of MQTTS. */
   readonly port: number;
+  readonly ports: BrokerPorts;
   stats(): BrokerStats;
   /** The flow goes away (redeploy): no socket is read, none is closed; commits under way are still acknowledged. */
   pause(): void;

@@ -34,14 +34,14 @@ export class Outbound {
     }
   }
 
-  /** False when the client answers with another packet type than the message calls for. */
-  accepts(type: number, packetId: number): boolean {
+  /** `wrong` when the client answers with another packet type than the message calls for. */
+  accepts(type: number, packetId: number): 'awaited' | 'superfluous' | 'wrong' {
     const awaited = this.awaited.get(packetId);
-    if (awaited === undefined) return true;
+    if (awaited === undefined) return 'superfluous';
     // A PUBREC may come again until its PUBREL arrives.
-    if (awaited !== type) return awaited === PUBCOMP && type === PUBREC;
+    if (awaited !== type) return awaited === PUBCOMP && type === PUBREC ? 'awaited' : 'wrong';
     if (type !== PUBREC) this.awaited.delete(packetId);
-    return true;
+    return 'awaited';
   }
 
   private notePublish(packets: Buffer, first: number, start: number): void {

@@ -1,9 +1,11 @@
 import { type Admission, admit, ownerProblem } from './admission.js';
 import type { Engine } from './aedes-engine.js';
 import type { Clients } from './clients.js';
+import { elapsedMs } from './clock.js';
 import type { Connection } from './connection.js';
 import type { Directory } from './directory.js';
-import type { BrokerAccess } from './options.js';
+import type { LoginThrottle } from './login-throttle.js';
+import type { BrokerAccess, BrokerOptions } from './options.js';
 import type { ConnectPacket } from './packet/connect.js';
 import type { Rates } from './rate.js';
 import type { SessionLog } from './session-log.js';
@@ -21,7 +23,9 @@ export class Reception {
       readonly clients: Clients;
       readonly sessions: Sessions;
       readonly rates: Rates;
+      readonly throttle: LoginThrottle;
       readonly access: BrokerAccess;
+      readonly deviceCertificates?: BrokerOptions['deviceCertificates'];
       readonly log: SessionLog;
       readonly engine: () => Engine;
     },
@@ -41,12 +45,14 @@ export class Reception {
   }
 
   async receive(connection: Connection, connect: ConnectPacket): Promise<void> {
+    connection.isJudged = true;
     const { waiting } = this;
     if (waiting !== null) await new Promise<void>((resolve) => waiting.push(resolve));
     if (connection.isClosed) return;
-    const admission = await admit(this.directory, this.parts.access, connect);
-    if (connection.isClosed) return;
+    const admission = await admit(this.directory, this.parts, connect, connection.certificate);
+    // Counted also when it did not wait for the answer.
     if (admission.outcome === 'refused') return this.refuse(connection, admission);
+    if (connection.isClosed) return;
     const { clients, sessions, rates, engine } = this.parts;
     const { principal, clientId } = admission;
     const { user } = principal;
@@ -75,6 +81,9 @@ export class Reception {
 
   private refuse(connection: Connection, { code, reason }: Extract<Admission, { outcome: 'refused' }>): void {
     connection.reason = reason;
-    connection.refuse(code);
+    // A registry that is away is not the client's fault.
+    const lateMs = code === 3 ? 0 : this.parts.throttle.refused(connection.address, elapsedMs());
+    if (lateMs === 0) connection.refuse(code);
+    else setTimeout(() => connection.refuse(code), lateMs).unref();
   }
 }

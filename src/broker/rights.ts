@@ -1,3 +1,4 @@
+import { principalOf } from './admission.js';
 import type { Clients } from './clients.js';
 import type { Connection } from './connection.js';
 import type { Directory } from './directory.js';
@@ -8,8 +9,8 @@ const AT_ONCE = 200;
 const RETRY_MS = 1_000;
 
 /**
- * Keeps live sessions true to the registry: after a change the user is authenticated again with the password that
- * the client logged in with, and closed when that no longer holds (revoked, deleted, new password, fewer rights).
+ * Keeps live sessions true to the registry: after a change the user is authenticated again with the password or
+ * certificate that the client logged in with, and closed when that no longer holds (revoked, deleted, new password, fewer rights).
  */
 export class Rights {
   private directory: Directory | null = null;
@@ -47,9 +48,10 @@ export class Rights {
     const before = connection.principal;
     const { directory } = this;
     if (before === null || directory === null || connection.isClosed) return;
-    const now = await directory
-      .authenticate(before.user, connection.password)
-      .catch(() => 'unavailable' as const);
+    const { password, certificate } = connection;
+    const now = await principalOf(directory, { user: before.user, password, certificate }).catch(
+      () => 'unavailable' as const,
+    );
     if (this.closed || connection.isClosed) return;
     if (now === 'unavailable') {
       setTimeout(() => void this.reviewOne(connection), RETRY_MS).unref();

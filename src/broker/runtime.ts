@@ -3,7 +3,8 @@ import { startBroker } from './broker.js';
 import type { Broker, BrokerOptions } from './options.js';
 
 interface Running {
-  readonly address: string;
+  /** host:port of each listener. */
+  readonly addresses: readonly string[];
   readonly broker: Promise<Broker>;
   users: number;
   /** Runs while nobody uses it. */
@@ -21,7 +22,8 @@ export async function acquireBroker(key: string, options: BrokerOptions): Promis
   const present = running.get(key);
   if (present !== undefined) {
     if (present.users > 0) {
-      throw new DomainError('CONFIGURATION', `Another broker node already listens on ${present.address}`);
+      const places = present.addresses.join(', ');
+      throw new DomainError('CONFIGURATION', `Another broker node already listens on ${places}`);
     }
     present.users++;
     if (present.linger !== null) clearTimeout(present.linger);
@@ -30,12 +32,13 @@ export async function acquireBroker(key: string, options: BrokerOptions): Promis
     broker.resume(options);
     return broker;
   }
-  const address = `${options.host}:${options.port}`;
+  const addresses = addressesOf(options);
   // The same port with other limits: the one that lingers has to leave first.
   for (const [otherKey, other] of running) {
-    if (other.address === address && other.users === 0) await closeNow(otherKey, other);
+    const meets = other.addresses.some((address) => addresses.includes(address));
+    if (meets && other.users === 0) await closeNow(otherKey, other);
   }
-  const entry: Running = { address, broker: startBroker(options), users: 1, linger: null };
+  const entry: Running = { addresses, broker: startBroker(options), users: 1, linger: null };
   running.set(key, entry);
   try {
     return await entry.broker;
@@ -64,6 +67,12 @@ export async function releaseBroker(key: string, { lingerMs = 10_000 } = {}): Pr
 /** For the end of the process; what is in flight has `drainMs` to be settled. */
 export async function closeAllBrokers({ drainMs = 3_000 } = {}): Promise<void> {
   await Promise.all([...running].map(([key, entry]) => closeNow(key, entry, drainMs)));
+}
+
+function addressesOf({ host, port, tls, webSocketPort }: BrokerOptions): string[] {
+  return [port, tls?.port, webSocketPort]
+    .filter((one) => one !== null && one !== undefined)
+    .map((one) => `${host}:${one}`);
 }
 
 async function closeNow(key: string, entry: Running, drainMs = 3_000): Promise<void> {

@@ -41,6 +41,13 @@ export class SessionLog {
     this.tell('refused', connection, reason);
   }
 
+  /** A socket that did not get as far as MQTT: TLS, or a certificate. */
+  turnedAway(address: string, reason: string): void {
+    metrics.mqttConnectionErrors.inc();
+    metrics.mqttRefused.inc({ what: 'connection', reason });
+    this.log.warn('MQTT connection refused', { address, reason });
+  }
+
   denied(connection: Connection, what: 'publish' | 'subscribe', topic: string): void {
     const reason = `${what} denied`;
     metrics.mqttRefused.inc({ what, reason });
@@ -70,5 +77,6 @@ function about(connection: Connection): object {
     address: connection.address,
     client_id: connection.clientId,
     mqtt_user: connection.principal?.user ?? connection.claimedUser,
+    ...(connection.certificate === null ? {} : { certificate: connection.certificate.names }),
   };
 }

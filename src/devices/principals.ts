@@ -11,6 +11,10 @@ export type { DevicePrincipal, Principal } from './access.js';
 export interface Directory {
   /** `unavailable` when the registry is out of reach: CONNACK 3, the device tries again. Never rejects. */
   authenticate(mqttUser: string, password: string): Promise<Principal | 'refused' | 'unavailable'>;
+  /** The device that these names of a certificate mean, by meter_id or id. Never rejects. */
+  identify(names: readonly string[]): Promise<Principal | 'refused' | 'unavailable'>;
+  /** Who has logged in under this name elsewhere, at a broker that asks us. Never rejects. */
+  principalOf(mqttUser: string): Promise<Principal | 'refused' | 'unavailable'>;
   /** True when a client id is the name of a device other than this user's ([M-12]). @throws DATABASE_UNAVAILABLE */
   nameTaken(clientId: string, byUser: string): Promise<boolean>;
   /** Called with the user whose row changed; null when any may have. */
@@ -69,6 +73,17 @@ export function createDirectory(
     }
   }
 
+  /** The one device that has such a name; a name that belongs to nobody says nothing, two devices refuse. */
+  async function findNamed(names: readonly string[]): Promise<Login | undefined> {
+    const owners = await Promise.all(names.map((name) => loadOwner(name)));
+    const [owner, ...others] = new Set(owners.filter((found) => found !== undefined));
+    if (owner === undefined || others.length > 0) return undefined;
+    const login = await find(owner);
+    if (login?.principal.kind !== 'device') return undefined;
+    const { meter_id, device_id } = login.principal;
+    return names.includes(meter_id) || names.includes(device_id) ? login : undefined;
+  }
+
   function remember(user: string, entry: Entry): void {
     entries.delete(user);
     entries.set(user, entry);
@@ -115,6 +130,23 @@ export function createDirectory(
         const login = await within(deadlineMs, find(mqttUser));
         if (login === undefined || login.revoked || !isPassword(password, login)) return 'refused';
         return login.principal;
+      } catch {
+        return 'unavailable';
+      }
+    },
+    async identify(names) {
+      try {
+        const login = await within(deadlineMs, findNamed(names.filter(isName)));
+        return login === undefined || login.revoked ? 'refused' : login.principal;
+      } catch {
+        return 'unavailable';
+      }
+    },
+    async principalOf(mqttUser) {
+      if (!isName(mqttUser)) return 'refused';
+      try {
+        const login = await within(deadlineMs, find(mqttUser));
+        return login === undefined || login.revoked ? 'refused' : login.principal;
       } catch {
         return 'unavailable';
       }

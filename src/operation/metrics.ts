@@ -63,6 +63,11 @@ export const metrics = {
     labelNames: ['what', 'reason'],
     registers,
   }),
+  mqttCertificateExpires: new Gauge({
+    name: 'meterflow_mqtt_certificate_expires_seconds',
+    help: 'When the certificate of MQTTS expires, Unix time; 0 without TLS',
+    registers,
+  }),
   deliverySeconds: new Histogram({
     name: 'meterflow_delivery_seconds',
     help: 'From PUBLISH to PUBACK',
