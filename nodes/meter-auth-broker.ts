@@ -17,6 +17,7 @@ interface Config extends NodeDef {
   ratePerSecond: string;
   burst: string;
   subscriptionsMax: string;
+  loginRefusalsPerSecond: string;
   inflightMax: string;
   inflightMegabytesMax: string;
   flowDeadlineSeconds: string;
@@ -82,6 +83,11 @@ function settingsOf(config: Config): Pick<BrokerOptions, 'host' | 'port' | 'limi
         min: 1,
         max: 10_000,
         whole,
+      }),
+      loginRefusalsPerSecond: numberSetting(config.loginRefusalsPerSecond, 10, {
+        name: 'Refused logins',
+        min: 1,
+        max: 100_000,
       }),
       inflightMax: numberSetting(config.inflightMax, 20_000, {
         name: 'Messages in flight',
