@@ -64,4 +64,11 @@ describe('migrate', () => {
     await assert.rejects(ready.query({ text: 'select 1' }), { code: '42P07' });
     await assert.rejects(ready.ready(5_000), { code: '42P07' });
   });
+
+  it('does not make a query wait for a server that is away', async () => {
+    const away = openDatabase({ url: 'postgres://127.0.0.1:1/nothing' });
+    const ready = migrated(away);
+    await assert.rejects(ready.query({ text: 'select 1' }), { code: 'DATABASE_UNAVAILABLE' });
+    await ready.close();
+  });
 });
