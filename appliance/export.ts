@@ -1,7 +1,8 @@
 import type { Environment } from '../src/operation/environment.js';
 import { table } from '../src/operation/environment-table.js';
+import { secretOf } from './secrets.js';
 
-/** What config nodes may read as `${NAME}` although it is secret: they connect with it. */
+/** What config nodes may read as `${NAME}` although it is secret: they work with it. */
 const neededByNodes = new Set(['DATABASE_URL', 'MQTT_PASSWORD']);
 
 export interface Found {
@@ -20,6 +21,7 @@ export function exportToFlows(environment: Environment, found: Found): void {
   }
   process.env['DATABASE_URL'] = found.databaseUrl;
   process.env['DATA_DIR'] = environment.DATA_DIR;
+  process.env['MASTER_KEY'] = secretOf(environment, 'MASTER_KEY') ?? '';
   if (found.mqtt !== undefined) {
     process.env['MQTT_USERNAME'] = found.mqtt.user;
     process.env['MQTT_PASSWORD'] = found.mqtt.password;

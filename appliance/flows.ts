@@ -13,6 +13,7 @@ export interface Installed {
 /** Credentials of shipped config nodes: references only, so that no secret stands in a file ([S-3]). */
 const references: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'meter-mqtt': { user: '${MQTT_USERNAME}', password: '${MQTT_PASSWORD}' },
+  'meter-keyring': { masterKey: '${MASTER_KEY}' },
 };
 
 /**

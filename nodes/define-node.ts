@@ -18,8 +18,7 @@ export interface Host<Name extends string> {
   /** Shown under the node, at most once per 250 ms (the last one wins). */
   status(tone: Tone, text: string): void;
   /** The live thing behind a config node, kept open until this node has closed. Throws when none is chosen. */
-  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters
-  use<Resource>(configNodeId: string, whatFor: string): Resource;
+  readonly use: Use;
 }
 
 /** One live node. Both functions may be asynchronous; a rejection of `input` reaches Catch, never the process. */
@@ -61,15 +60,7 @@ export function defineNode<Config extends NodeDef, Name extends string>(
         signal: controller.signal,
         emit: (outputs) => this.send(ports(outputs)),
         status: (tone, text) => status.show(tone, text),
-        // oxlint-disable-next-line typescript/no-unnecessary-type-parameters
-        use: <Resource>(id: string, whatFor: string) => {
-          const shared = sharedOf<Resource>(RED, id);
-          if (shared === undefined) throw new Error(`choose a ${whatFor} in the node's dialog`);
-          // A resource that cannot be opened is not ours to release.
-          const resource = shared.acquire();
-          releases.push(() => shared.release());
-          return resource;
-        },
+        use: userOf(RED, releases),
       });
     } catch (error) {
       // A node that cannot start says so and stays in the flow; the other nodes run on.
@@ -137,9 +128,13 @@ interface ConfigNode<Resource> extends Node {
 export interface ConfigDefinition<Config extends NodeDef, Credentials extends object, Resource> {
   readonly type: string;
   readonly credentials?: Record<keyof Credentials & string, { type: 'text' | 'password' }>;
-  open(config: Config, credentials: Partial<Credentials>, node: Node): Resource;
+  open(config: Config, credentials: Partial<Credentials>, node: Node, use: Use): Resource;
   close(resource: Resource): Promise<void>;
 }
+
+/** The live thing behind another config node, kept open as long as this one is. Throws when none is chosen. */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters
+export type Use = <Resource>(configNodeId: string, whatFor: string) => Resource;
 
 /**
  * Registers a config node. Node-RED closes config nodes and their users at the same time, so the resource counts its
@@ -154,9 +149,13 @@ export function defineConfigNode<Config extends NodeDef, Credentials extends obj
     config: Config,
   ): void {
     RED.nodes.createNode(this, config);
+    const releases: (() => Promise<void>)[] = [];
     this.shared = share(
-      () => definition.open(config, this.credentials ?? {}, this),
-      (resource) => definition.close(resource),
+      () => definition.open(config, this.credentials ?? {}, this, userOf(RED, releases)),
+      async (resource) => {
+        await definition.close(resource);
+        for (const release of releases.splice(0)) await release();
+      },
     );
   }
   RED.nodes.registerType(
@@ -185,6 +184,19 @@ function share<Resource>(
       current = undefined;
       await close(resource);
     },
+  };
+}
+
+/** `releases` gets what gives back everything that was used. */
+function userOf(RED: NodeAPI, releases: (() => Promise<void>)[]): Use {
+  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters
+  return <Resource>(id: string, whatFor: string) => {
+    const shared = sharedOf<Resource>(RED, id);
+    if (shared === undefined) throw new Error(`choose a ${whatFor} in the node's dialog`);
+    // A resource that cannot be opened is not ours to release.
+    const resource = shared.acquire();
+    releases.push(() => shared.release());
+    return resource;
   };
 }
 

@@ -2,10 +2,10 @@ import type { NodeAPI, NodeDef } from 'node-red';
 import type { Database } from '../src/database/database.js';
 import { createRegistry, type Caller, type Registry } from '../src/devices/registry.js';
 import { DomainError } from '../src/errors.js';
-import { defineNode, type Message } from './define-node.js';
+import { defineNode } from './define-node.js';
 import { answer, refusal } from './outcome.js';
 import { showAnswers } from './answers.js';
-import { asksFor, chosenOperation, type Request } from './request.js';
+import { asksFor, callerOf, chosenOperation, type Request } from './request.js';
 
 interface Config extends NodeDef {
   database: string;
@@ -60,9 +60,3 @@ const operations: Readonly<Record<string, Operation | undefined>> = {
   remove: (registry, { id }, caller) => registry.remove(id, caller),
   'reset-password': (registry, { id }, caller) => registry.resetPassword(id, caller),
 };
-
-function callerOf(message: Message): Caller {
-  const caller = message['caller'] as { name?: string } | undefined;
-  const request = message['req'] as { ip?: string } | undefined;
-  return { name: caller?.name ?? 'demo', address: request?.ip ?? null };
-}

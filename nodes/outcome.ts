@@ -18,6 +18,7 @@ export function answer(message: Message, name: string, statusCode: number, paylo
  */
 export function refusal(message: Message, error: unknown): Message {
   if (!isDomainError(error) || errorStatus[error.code] >= 500) throw error;
-  const { status, body } = errorAnswer(error);
-  return answer(message, 'refused', status, body);
+  const { status, headers, body } = errorAnswer(error);
+  const refused = answer(message, 'refused', status, body);
+  return Object.keys(headers).length === 0 ? refused : { ...refused, headers: { ...headers } };
 }

@@ -4,12 +4,16 @@ import { deliveries } from '../src/broker/deliveries.js';
 import { DomainError } from '../src/errors.js';
 import type { Reading, Rejection } from '../src/readings/reading.js';
 import { createValidator, type Validator } from '../src/readings/validate.js';
-import { defineNode, type Message } from './define-node.js';
+import { createVerifier, type Verifier } from '../src/readings/verify.js';
+import { defineNode, type Host, type Message } from './define-node.js';
+import { hold, release } from './held.js';
+import type { KeyringResource } from './meter-keyring.js';
 import { outcome } from './outcome.js';
 import { showProgress } from './progress.js';
 import { numberSetting, textSetting } from './setting.js';
 
 interface Config extends NodeDef {
+  keyring: string;
   kwhMax: string;
   ageMaxDays: string;
   aheadMaxMinutes: string;
@@ -21,27 +25,94 @@ interface Verdict {
   readonly rejected: readonly Rejection[];
 }
 
-/** Checks what needs no database; a batch stays one message per output. */
+/** The rules that look at one reading alone, and who signed it; a batch stays one message per output. */
 export default function (RED: NodeAPI): void {
   defineNode<Config, 'valid' | 'rejected'>(RED, {
     type: 'reading-validator',
     outputs: ['valid', 'rejected'],
     start(config, host) {
       const validator = createValidator({ limits: limitsOf(config), ...schemaOf(config) });
+      const verifier = verifierOf(host, config);
       const progress = showProgress(host, ['valid', 'rejected']);
+      const complaints = complain(host);
       return {
-        input(message, emit) {
-          const { valid, rejected } = judge(validator, message);
-          progress.count('valid', valid.length);
-          progress.count('rejected', rejected.length);
-          // One send per output: in a send of several, Node-RED clones all but the first.
-          if (valid.length > 0) emit({ valid: outcome(message, 'valid', valid) });
-          if (rejected.length > 0) emit({ rejected: outcome(message, 'rejected', rejected) });
+        async input(message, emit) {
+          const send = ({ valid, rejected }: Verdict): void => {
+            progress.count('valid', valid.length);
+            progress.count('rejected', rejected.length);
+            complaints.count(rejected);
+            // One send per output: in a send of several, Node-RED clones all but the first.
+            if (valid.length > 0) emit({ valid: outcome(message, 'valid', valid) });
+            if (rejected.length > 0) emit({ rejected: outcome(message, 'rejected', rejected) });
+          };
+          const verdict = judge(validator, message);
+          if (verifier === null) return send(verdict);
+          const { valid, rejected, later } = verifier.begin(verdict.valid, { signal: host.signal });
+          const first = { valid, rejected: [...verdict.rejected, ...rejected] };
+          if (later === null) return send(first);
+          if (!areDeliveries(message.payload)) {
+            // A request has one answer.
+            const rest = await later.verdicts;
+            return send({
+              valid: [...valid, ...rest.valid],
+              rejected: [...first.rejected, ...rest.rejected],
+            });
+          }
+          send(first);
+          hold(later.readings);
+          try {
+            send(await later.verdicts);
+          } finally {
+            // The flow's deadline runs again, until the store takes them.
+            release(later.readings);
+          }
         },
-        close: () => progress.stop(),
+        close() {
+          progress.stop();
+          complaints.stop();
+        },
       };
     },
   });
+}
+
+/** Without a keyring nobody's signature is looked at: for readings of the integrator's own. */
+function verifierOf(host: Host<string>, config: Config): Verifier | null {
+  if (textSetting(config.keyring, '') === '') return null;
+  const { keyring, method } = host.use<KeyringResource>(config.keyring, 'keyring');
+  const verifier = createVerifier(keyring, { method });
+  // Not sooner: what is under way at a redeploy is finished first.
+  host.signal.addEventListener('abort', () => void verifier.close());
+  return verifier;
+}
+
+const complainEveryMs = 1000;
+const ofSignatures = new Set(['SIGNATURE_MISSING', 'SIGNATURE_INVALID', 'KEY_REVOKED', 'KEY_EXPIRED']);
+
+/** One line a second however many there are: a device with a wrong key must not fill the log. */
+function complain(host: Host<string>): { count(rejected: readonly Rejection[]): void; stop(): void } {
+  let failed = 0;
+  let last: Rejection | undefined;
+  const timer = setInterval(() => {
+    if (last === undefined) return;
+    const { meter_id, code } = last;
+    host.node.warn(
+      `Device signature verification failed ${JSON.stringify({ meter_id, error: code, failed })}`,
+    );
+    failed = 0;
+    last = undefined;
+  }, complainEveryMs);
+  timer.unref();
+  return {
+    count(rejected) {
+      for (const rejection of rejected) {
+        if (!ofSignatures.has(rejection.code)) continue;
+        failed++;
+        last = rejection;
+      }
+    },
+    stop: () => clearInterval(timer),
+  };
 }
 
 function limitsOf(config: Config): { kwhMax: number; ageMaxDays: number; aheadMaxMinutes: number } {

@@ -1,9 +1,10 @@
 import type { NodeAPI } from 'node-red';
+import type { Caller } from '../src/devices/audit.js';
 import type { Message } from './define-node.js';
 
 /** What an HTTP request or a plain message asks for. */
 export interface Request {
-  /** `:id` or `:meter_id` of the path, else the same in the payload, else a payload that is text; '' when absent. */
+  /** `:id`, `:meter_id` or `:job_id` of the path, else the same in the payload, else a payload that is text; '' when absent. */
   readonly id: string;
   readonly query: Readonly<Record<string, unknown>>;
   readonly body: unknown;
@@ -25,12 +26,21 @@ export function asksFor(message: Message): Request {
   const http = message['req'] as { params?: Fields; query?: Fields } | undefined;
   const fields = isFields(message.payload) ? message.payload : {};
   const named = http?.params ?? fields;
-  const id = named['id'] ?? named['meter_id'] ?? message.payload;
+  const id = named['id'] ?? named['meter_id'] ?? named['job_id'] ?? message.payload;
   return {
     id: typeof id === 'string' || typeof id === 'number' ? String(id) : '',
     query: http?.query ?? fields,
     body: message.payload,
   };
+}
+
+/** Whom the audit log names. */
+export function callerOf(message: Message): Caller {
+  const caller = message['caller'] as { name?: string } | undefined;
+  const request = message['req'] as { ip?: string } | undefined;
+  // A widget of the dashboard.
+  const browser = message['_client'] as { socketIp?: string } | undefined;
+  return { name: caller?.name ?? 'demo', address: request?.ip ?? browser?.socketIp ?? null };
 }
 
 type Fields = Readonly<Record<string, unknown>>;

@@ -1,15 +1,18 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { NodeAPI, NodeDef } from 'node-red';
 import type { Database } from '../src/database/database.js';
+import type { DeviceKeys } from '../src/devices/keys/device-keys.js';
 import { createRegistry } from '../src/devices/registry.js';
 import { createVirtualFleet, type VirtualFleet } from '../src/mocks/virtual-fleet.js';
 import type { MqttLink } from '../src/mqtt/link.js';
 import { defineNode, type Host } from './define-node.js';
+import type { KeyringResource } from './meter-keyring.js';
 import { numberSetting, textSetting } from './setting.js';
 
 interface Config extends NodeDef {
   database: string;
   mqtt: string;
+  keyring: string;
   count: string;
   prefix: string;
   seed: string;
@@ -34,7 +37,14 @@ export default function (RED: NodeAPI): void {
       const { host: broker, port, tls } = host.use<MqttLink>(config.mqtt, 'broker');
       const { node } = host;
       const log = { info: (line: string) => node.debug(line), warn: (line: string) => node.warn(line) };
-      const fleet = createVirtualFleet({ ...settings, registry, mqtt: { host: broker, port, tls }, log });
+      const signing = signingOf(host, config);
+      const fleet = createVirtualFleet({
+        ...settings,
+        ...signing,
+        registry,
+        mqtt: { host: broker, port, tls },
+        log,
+      });
       fleet.onState((meter) => {
         host.emit({ activity: { topic: 'activity', payload: meter } as never });
         show(host, fleet, settings.count);
@@ -51,6 +61,11 @@ export default function (RED: NodeAPI): void {
       };
     },
   });
+}
+
+function signingOf(host: Host<string>, config: Config): { keys?: DeviceKeys } {
+  if (textSetting(config.keyring, '') === '') return {};
+  return { keys: host.use<KeyringResource>(config.keyring, 'keyring').keys };
 }
 
 function settingsOf(config: Config) {

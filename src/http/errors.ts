@@ -16,7 +16,7 @@ export interface ErrorAnswer {
 }
 
 /** Seconds after which asking again makes sense. */
-const retryAfterSeconds: Readonly<Record<number, number>> = { 429: 60, 503: 5 };
+const usualRetryAfterSeconds: Readonly<Record<number, number>> = { 429: 60, 503: 5 };
 
 /**
  * Maps anything thrown to an answer. Whatever carries no code of ours is INTERNAL and says nothing about itself:
@@ -27,7 +27,8 @@ export function errorAnswer(error: unknown): ErrorAnswer {
   if (known === undefined) {
     return answer(500, 'INTERNAL', 'Something failed inside; the log says what.');
   }
-  return answer(errorStatus[known.code], known.code, known.message, known.details);
+  const status = errorStatus[known.code];
+  return answer(status, known.code, known.message, known.details, known.retryAfterSeconds);
 }
 
 /** Answers with an error, once; a response that has begun is left alone. */
@@ -47,8 +48,10 @@ export function writeError(response: ServerResponse, error: unknown): void {
   response.end(text);
 }
 
+type Known = Pick<DomainError, 'code' | 'message' | 'details' | 'retryAfterSeconds'>;
+
 /** Node-RED's Catch copies an error's own properties into a plain object, so the class is not enough to go by. */
-function ofOurs(error: unknown): Pick<DomainError, 'code' | 'message' | 'details'> | undefined {
+function ofOurs(error: unknown): Known | undefined {
   if (error instanceof DomainError) return error;
   if (typeof error !== 'object' || error === null || !('code' in error) || !('message' in error))
     return undefined;
@@ -57,8 +60,13 @@ function ofOurs(error: unknown): Pick<DomainError, 'code' | 'message' | 'details
     return undefined;
   const details =
     'details' in error && Array.isArray(error.details) ? (error.details as ErrorDetail[]) : undefined;
+  const retryAfterSeconds =
+    'retryAfterSeconds' in error && typeof error.retryAfterSeconds === 'number'
+      ? error.retryAfterSeconds
+      : undefined;
   // Catch hands on the text with the class in front of it.
-  return { code: code as DomainError['code'], message: message.replace(/^DomainError: /, ''), details };
+  const text = message.replace(/^DomainError: /, '');
+  return { code: code as DomainError['code'], message: text, details, retryAfterSeconds };
 }
 
 function answer(
@@ -66,8 +74,9 @@ function answer(
   code: string,
   message: string,
   details?: readonly ErrorDetail[],
+  retryAfter?: number,
 ): ErrorAnswer {
-  const seconds = retryAfterSeconds[status];
+  const seconds = retryAfter ?? usualRetryAfterSeconds[status];
   return {
     status,
     headers: seconds === undefined ? {} : { 'retry-after': String(seconds) },

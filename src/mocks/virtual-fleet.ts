@@ -1,5 +1,6 @@
 import { isDomainError } from '../errors.js';
 import { loadOf, type LoadKind } from './load-profile.js';
+import { signerOf, type SigningKeys } from './signing.js';
 import {
   createVirtualMeter,
   type MeterConnection,
@@ -21,6 +22,7 @@ export interface FleetDevice {
   readonly id: string;
   readonly meter_id: string;
   readonly mqtt_user: string;
+  readonly revoked_at?: string | null;
 }
 export interface FleetDeviceInput {
   readonly type: 'meter';
@@ -39,6 +41,8 @@ export interface VirtualFleetOptions {
   readonly prefix: string;
   readonly seed: number;
   readonly registry: FleetRegistry;
+  /** With it two of every six meters sign their readings, one by HMAC and one by Ed25519. */
+  readonly keys?: SigningKeys;
   readonly mqtt: Omit<MeterConnection, 'username' | 'password'>;
   readonly backfillHours: number;
   readonly telemetrySeconds: number;
@@ -125,6 +129,10 @@ export function createVirtualFleet(options: VirtualFleetOptions): VirtualFleet {
 async function admit(options: VirtualFleetOptions, number: number): Promise<VirtualMeter> {
   const meterId = `${options.prefix}-${String(number).padStart(2, '0')}`;
   const { device, password } = await credentialsOf(options, meterId, number);
+  // A new key would admit it again, and somebody has revoked it.
+  const revoked = typeof device.revoked_at === 'string';
+  const sign =
+    options.keys === undefined || revoked ? undefined : await signerOf(options.keys, meterId, number);
   const { seed, backfillHours, telemetrySeconds, now, log } = options;
   return createVirtualMeter({
     meterId,
@@ -133,6 +141,7 @@ async function admit(options: VirtualFleetOptions, number: number): Promise<Virt
     seed,
     backfillHours,
     telemetrySeconds,
+    ...(sign === undefined ? {} : { sign }),
     ...(now === undefined ? {} : { now }),
     ...(log === undefined ? {} : { log }),
   });

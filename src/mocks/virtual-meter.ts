@@ -1,4 +1,5 @@
 import { connect, type IClientOptions, type MqttClient } from 'mqtt';
+import { canonicalString } from '../readings/signature.js';
 import {
   energyOf,
   energyToday,
@@ -25,6 +26,8 @@ export interface VirtualMeterOptions {
   readonly deviceId?: string;
   readonly mqtt: MeterConnection;
   readonly seed: number;
+  /** Makes the `device_signature` of a canonical string; absent: the meter does not sign. */
+  readonly sign?: (message: string) => string;
   /** How many hours of ended quarters are sent at the start; at most seven days are accepted. */
   readonly backfillHours: number;
   /** 0 turns telemetry off. */
@@ -151,10 +154,14 @@ export function createVirtualMeter(options: VirtualMeterOptions): VirtualMeter {
 
   /** The client itself sends again after a reconnect; an error means that it was ended. */
   function sendReading(through: MqttClient, quarter: number): void {
+    const energy = energyOf(load, quarter);
+    const time = quarterEnd(quarter);
+    const signature = options.sign?.(canonicalString(meterId, energy, time));
     const reading = {
       meter_id: meterId,
-      kwh_amount: energyOf(load, quarter) / 10_000,
-      reading_timestamp: new Date(quarterEnd(quarter)).toISOString(),
+      kwh_amount: energy / 10_000,
+      reading_timestamp: new Date(time).toISOString(),
+      ...(signature === undefined ? {} : { device_signature: signature }),
     };
     underWay.add(quarter);
     through.publish(`meters/${meterId}/readings`, JSON.stringify(reading), { qos: 1 }, (error) => {

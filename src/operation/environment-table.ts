@@ -134,8 +134,7 @@ export const groups = {
     }),
     REGISTRATIONS_PER_MINUTE: given(kind.limit, {
       default: { demo: 'unlimited', production: '5' },
-      meaning: 'per address',
-      later: true,
+      meaning: 'key requests of one address, for each of register, rotate, revoke',
     }),
     CAPTCHA_VERIFY_URL: optional(kind.url('http', 'https'), {
       meaning: 'asked before a registration',

@@ -107,6 +107,7 @@ export function createEd25519Pool(options: Ed25519PoolOptions = {}): Ed25519Pool
       // Nobody waits for it any more.
       if (task === undefined || task.call.ended) continue;
       thread.tasks.set(task.slice.id, task);
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread is no window
       thread.worker.postMessage(task.slice);
     }
   }

@@ -13,6 +13,7 @@ parentPort?.on('message', ({ id, jobs }: SignatureSlice) => {
   jobs.forEach(({ publicKey, message, signature }, index) => {
     right[index] = isRight(publicKey, message, signature) ? 1 : 0;
   });
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread is no window
   parentPort?.postMessage({ id, right });
 });
 

@@ -9,6 +9,8 @@ import { startFaultProxy, through, type FaultProxy } from '../support/fault-prox
 import { createSchemas, operationsOf, type NamedOperation } from '../support/openapi.js';
 import { quarter } from './house.js';
 
+/** More than the other rows need. */
+const keyRequestsMax = 60;
 const document = openApiDocument('0.0.0');
 const operations = operationsOf(document);
 /** A field that the document does not name is a fault here. */
@@ -30,7 +32,11 @@ describe('the API answers as its document says [H-18]', function () {
     const { hostname, port } = new URL(database.url);
     line = await startFaultProxy({ host: hostname, port: Number(port) });
     appliance = await startAppliance({
-      env: { DATABASE_URL: through(line, database.url), VIRTUAL_METERS: '0' },
+      env: {
+        DATABASE_URL: through(line, database.url),
+        VIRTUAL_METERS: '0',
+        REGISTRATIONS_PER_MINUTE: String(keyRequestsMax),
+      },
     });
     const login = await register({
       type: 'meter',
@@ -39,6 +45,7 @@ describe('the API answers as its document says [H-18]', function () {
       name: 'Kitchen',
     });
     await register({ type: 'pump', meter_id: 'SILENT' });
+    await register({ type: 'meter', meter_id: 'KEYED' });
     await publish(appliance.mqttPort, login, [
       { kwh_amount: 1.25, reading_timestamp: quarter(1) },
       { kwh_amount: 0.0001, reading_timestamp: quarter(0) },
@@ -59,6 +66,10 @@ describe('the API answers as its document says [H-18]', function () {
   }
 
   const wrongDrn = '09000030528';
+  const registerKey = 'POST /api/admin/devices/register';
+  const rotateKey = 'POST /api/admin/devices/{meter_id}/rotate';
+  const revokeKey = 'POST /api/admin/devices/{meter_id}/revoke';
+  const keyed = { meter_id: 'KEYED', algorithm: 'hmac-sha256' };
   const rows: readonly [name: string, path: string, init: RequestInit | undefined, expected: string][] = [
     ['GET /devices', '/devices', undefined, '200'],
     ['GET /devices', '/devices?online=true&type=meter&sort=meter_id&order=asc&limit=100', undefined, '200'],
@@ -99,6 +110,22 @@ describe('the API answers as its document says [H-18]', function () {
       '400 SCHEMA_INVALID',
     ],
     ['GET /api/meters/{meter_id}/readings', '/api/meters/NOBODY/readings', undefined, '404 METER_UNKNOWN'],
+    [registerKey, '/api/admin/devices/register', json('POST', keyed), '201'],
+    [registerKey, '/api/admin/devices/register', json('POST', keyed), '409 KEY_EXISTS'],
+    [registerKey, '/api/admin/devices/register', json('POST', { meter_id: 'KEYED' }), '400 SCHEMA_INVALID'],
+    [
+      registerKey,
+      '/api/admin/devices/register',
+      json('POST', { ...keyed, meter_id: 'NOBODY' }),
+      '404 METER_UNKNOWN',
+    ],
+    [rotateKey, '/api/admin/devices/KEYED/rotate', json('POST', {}), '200'],
+    [rotateKey, '/api/admin/devices/KEYED/rotate', json('POST', { password: true }), '200'],
+    [rotateKey, '/api/admin/devices/KEYED/rotate', json('POST', { grace_seconds: -1 }), '400 SCHEMA_INVALID'],
+    [rotateKey, '/api/admin/devices/NOBODY/rotate', json('POST', {}), '404 METER_UNKNOWN'],
+    [rotateKey, '/api/admin/devices/METER001/rotate', json('POST', {}), '404 KEY_UNKNOWN'],
+    [revokeKey, '/api/admin/devices/KEYED/revoke', json('POST', {}), '200'],
+    [revokeKey, '/api/admin/devices/%00/revoke', json('POST', {}), '404 METER_UNKNOWN'],
     ['GET /healthz', '/healthz', undefined, '200'],
     ['GET /readyz', '/readyz', undefined, '200'],
     ['GET /metrics', '/metrics', undefined, '200'],
@@ -191,6 +218,16 @@ describe('the API answers as its document says [H-18]', function () {
     }
   });
 
+  it('takes only so many key requests of one address in a minute', async () => {
+    for (const name of [registerKey, rotateKey, revokeKey]) {
+      const path = fill(name.slice('POST '.length));
+      const outcomes: string[] = [];
+      while (outcomes.length <= keyRequestsMax && outcomes.at(-1) !== '429 RATE_LIMITED')
+        outcomes.push((await ask(name, path, json('POST', {}))).outcome);
+      assert.equal(outcomes.at(-1), '429 RATE_LIMITED', name);
+    }
+  });
+
   it('has documented nothing else', () => {
     const documented = operations.flatMap(documentedOutcomes);
     const never = documented.filter((outcome) => !seen.has(outcome));
@@ -253,7 +290,7 @@ function ofTheApi(): { name: string; path: string; init: RequestInit }[] {
       init:
         operation.requestBody === undefined
           ? { method: method.toUpperCase() }
-          : json(method.toUpperCase(), { type: 'meter', meter_id: 'METER001' }),
+          : json(method.toUpperCase(), { type: 'meter', algorithm: 'hmac-sha256', meter_id: 'METER001' }),
     }));
 }
 

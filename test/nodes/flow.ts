@@ -3,12 +3,14 @@ import type { NodeAPI } from 'node-red';
 import { closeAllBrokers } from '../../src/broker/runtime.js';
 import activityWindow from '../../nodes/activity-window.js';
 import apiError from '../../nodes/api-error.js';
+import deviceKeys from '../../nodes/device-keys.js';
 import devicePresence from '../../nodes/device-presence.js';
 import deviceRegistry from '../../nodes/device-registry.js';
 import messageQuarantine from '../../nodes/message-quarantine.js';
 import messageStore from '../../nodes/message-store.js';
 import meterAuthBroker from '../../nodes/meter-auth-broker.js';
 import meterDatabase from '../../nodes/meter-database.js';
+import meterKeyring from '../../nodes/meter-keyring.js';
 import meterMqtt from '../../nodes/meter-mqtt.js';
 import meterQuery from '../../nodes/meter-query.js';
 import readingStore from '../../nodes/reading-store.js';
@@ -21,6 +23,7 @@ const all: ((RED: NodeAPI) => void)[] = [
   catchNode,
   meterDatabase,
   meterMqtt,
+  meterKeyring,
   meterAuthBroker,
   readingValidator,
   readingStore,
@@ -28,6 +31,7 @@ const all: ((RED: NodeAPI) => void)[] = [
   messageQuarantine,
   devicePresence,
   deviceRegistry,
+  deviceKeys,
   meterQuery,
   apiError,
   activityWindow,
@@ -107,5 +111,5 @@ function keep(inbox: Map<string, FlowMessage[]>, id: string, message: FlowMessag
 }
 
 function isConfig({ type }: FlowNode): boolean {
-  return type === 'meter-database' || type === 'meter-mqtt';
+  return type === 'meter-database' || type === 'meter-mqtt' || type === 'meter-keyring';
 }

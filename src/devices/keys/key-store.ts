@@ -106,18 +106,18 @@ export interface MeterRow {
   readonly device_id: string;
   readonly user_id: string | null;
   readonly revoked: boolean;
-  readonly keys:
-    | {
-        readonly id: string;
-        readonly algorithm: Algorithm;
-        /** Hex. */
-        readonly public_key: string;
-        /** Unix ms. */
-        readonly created: number;
-        readonly grace_until: number | null;
-        readonly revoked: boolean;
-      }[]
-    | null;
+  readonly keys: readonly KeyOfMeter[] | null;
+}
+
+export interface KeyOfMeter {
+  readonly id: string;
+  readonly algorithm: Algorithm;
+  /** Hex. */
+  readonly public_key: string;
+  /** Unix ms. */
+  readonly created: number;
+  readonly grace_until: number | null;
+  readonly revoked: boolean;
 }
 
 /** So many keys of one meter are tried; beyond that only dead ones are left out. */

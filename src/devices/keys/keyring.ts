@@ -2,7 +2,7 @@ import { createSecretKey, type KeyObject } from 'node:crypto';
 import { untilCommitted, type Database } from '../../database/database.js';
 import { placeOf } from './device-keys.js';
 import { defaultLifetime, expiresAt, type KeyLifetime } from './key.js';
-import { selectMeters, type MeterRow } from './key-store.js';
+import { selectMeters, type KeyOfMeter, type MeterRow } from './key-store.js';
 import { createKeyUse, type KeyUse } from './key-use.js';
 import type { MasterKey } from './master-key.js';
 
@@ -105,14 +105,16 @@ export function createKeyring(
   function asKeys(row: MeterRow | undefined): MeterKeys {
     if (row === undefined) return nobody;
     const { meter_id, device_id, user_id, revoked } = row;
-    const keys = (row.keys ?? []).map((key): VerifyingKey => {
-      const expires = expiresAt(key.created, key.grace_until, lifetime);
-      const common = { id: key.id, revoked: key.revoked, expires };
-      if (key.algorithm === 'ed25519') return { ...common, algorithm: 'ed25519', publicKey: key.public_key };
-      const sealed = Buffer.from(key.public_key, 'hex');
-      return { ...common, algorithm: 'hmac-sha256', secret: opened(sealed, placeOf(key.id, meter_id)) };
-    });
+    const keys = (row.keys ?? []).map((key) => verifyingKey(key, meter_id));
     return { known: true, device_id, user_id, revoked, keys };
+  }
+
+  function verifyingKey(key: KeyOfMeter, meterId: string): VerifyingKey {
+    const { id, revoked, algorithm, public_key } = key;
+    const expires = expiresAt(key.created, key.grace_until, lifetime);
+    if (algorithm === 'ed25519') return { id, revoked, expires, algorithm, publicKey: public_key };
+    const secret = opened(Buffer.from(public_key, 'hex'), placeOf(id, meterId));
+    return { id, revoked, expires, algorithm, secret };
   }
 
   /** One key that does not open must not keep other meters' readings waiting. */

@@ -1,3 +1,4 @@
+import { deviceKeyPaths, deviceKeySchemas } from './device-keys.js';
 import { devicePaths, deviceSchemas } from './devices.js';
 import type { Document } from './model.js';
 import { operationPaths, operationSchemas } from './operation.js';
@@ -17,14 +18,21 @@ export function openApiDocument(version: string): Document {
     servers: [{ url: '/' }],
     tags: [
       { name: 'Devices', description: 'The registry: who may connect, and with what.' },
+      { name: 'Device keys', description: 'What meters sign their readings with.' },
       { name: 'Readings', description: 'Energy by interval, as committed.' },
       { name: 'Operation', description: 'Health, metrics, this document.' },
     ],
     // The demo profile serves everybody on loopback, production asks for a login.
     security: [{}, { login: [] }],
-    paths: { ...devicePaths, ...readingPaths, ...operationPaths },
+    paths: { ...devicePaths, ...deviceKeyPaths, ...readingPaths, ...operationPaths },
     components: {
-      schemas: { ...deviceSchemas, ...readingSchemas, ...operationSchemas, ...refusalSchemas },
+      schemas: {
+        ...deviceSchemas,
+        ...deviceKeySchemas,
+        ...readingSchemas,
+        ...operationSchemas,
+        ...refusalSchemas,
+      },
       securitySchemes: {
         login: {
           type: 'http',

@@ -76,6 +76,7 @@ const meanings: Readonly<Record<number, string>> = {
   409: 'In conflict with another device',
   413: 'The body is above 1 MiB',
   415: 'The body is not JSON',
+  429: 'Too many from one address',
   500: 'A fault of ours; the log has the details',
   503: 'The database is away; try again',
 };
@@ -83,6 +84,12 @@ const meanings: Readonly<Record<number, string>> = {
 const headers: Readonly<Record<number, Answer['headers']>> = {
   401: {
     'WWW-Authenticate': { description: 'How to log in.', schema: Type.String() },
+  },
+  429: {
+    'Retry-After': {
+      description: 'Seconds until the next one is welcome.',
+      schema: Type.Integer({ minimum: 1 }),
+    },
   },
   503: {
     'Retry-After': {
@@ -114,6 +121,9 @@ const sentences: Readonly<Partial<Record<ErrorCode, readonly [string, ErrorDetai
   NO_READING: ['The meter METER001 has no reading yet.'],
   METER_ID_TAKEN: ['This meter_id names another device or a service account.'],
   DRN_TAKEN: ['This drn names another device.'],
+  KEY_EXISTS: ['This meter has a key already: rotate it, or revoke it first.'],
+  KEY_UNKNOWN: ['The meter METER001 has no valid key: register one.'],
+  RATE_LIMITED: ['5 a minute are taken from one address; come back in 42 s.'],
   PAYLOAD_TOO_LARGE: ['The body is larger than 1048576 bytes.'],
   UNSUPPORTED_MEDIA_TYPE: [
     'The body must be JSON: Content-Type: application/json, in UTF-8, not compressed.',

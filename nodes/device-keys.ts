@@ -1,0 +1,66 @@
+import type { NodeAPI, NodeDef } from 'node-red';
+import type { Caller } from '../src/devices/audit.js';
+import type { DeviceKeys } from '../src/devices/keys/device-keys.js';
+import { createRequestLimit } from '../src/devices/keys/request-limit.js';
+import { DomainError } from '../src/errors.js';
+import { showAnswers } from './answers.js';
+import { defineNode } from './define-node.js';
+import type { KeyringResource } from './meter-keyring.js';
+import { answer, refusal } from './outcome.js';
+import { asksFor, callerOf, chosenOperation, type Request } from './request.js';
+import { numberSetting, textSetting } from './setting.js';
+
+interface Config extends NodeDef {
+  keyring: string;
+  operation: string;
+  operationType: 'operation' | 'msg';
+  perMinute: string;
+}
+
+/** Signing keys as a node: one operation per node, or named by the message. */
+export default function (RED: NodeAPI): void {
+  defineNode<Config, 'result' | 'refused'>(RED, {
+    type: 'device-keys',
+    outputs: ['result', 'refused'],
+    start(config, host) {
+      const limit = createRequestLimit(perMinuteOf(config));
+      const { keys } = host.use<KeyringResource>(config.keyring, 'keyring');
+      const answers = showAnswers(host);
+      return {
+        async input(message, emit) {
+          const name = chosenOperation(RED, config, message);
+          const operation = operations[name];
+          if (operation === undefined) throw new DomainError('CONFIGURATION', `No operation "${name}"`);
+          const begun = performance.now();
+          try {
+            const caller = callerOf(message);
+            await limit.admit(caller.address ?? null);
+            const payload = await operation.run(keys, asksFor(message), caller);
+            answers.show(name, operation.status, performance.now() - begun);
+            emit({ result: answer(message, 'result', operation.status, payload) });
+          } catch (error) {
+            const refused = refusal(message, error);
+            answers.show(name, Number(refused['statusCode']), performance.now() - begun);
+            emit({ refused });
+          }
+        },
+      };
+    },
+  });
+}
+
+interface Operation {
+  readonly status: number;
+  run(keys: DeviceKeys, request: Request, caller: Caller): Promise<unknown>;
+}
+
+const operations: Readonly<Record<string, Operation | undefined>> = {
+  register: { status: 201, run: (keys, { body }, caller) => keys.register(body, caller) },
+  rotate: { status: 200, run: (keys, { id, body }, caller) => keys.rotate(id, body, caller) },
+  revoke: { status: 200, run: (keys, { id }, caller) => keys.revoke(id, caller) },
+};
+
+function perMinuteOf(config: Config): number | undefined {
+  if (textSetting(config.perMinute, 'unlimited') === 'unlimited') return undefined;
+  return numberSetting(config.perMinute, 1, { name: 'Per minute', min: 1, max: 1_000_000, whole: true });
+}
