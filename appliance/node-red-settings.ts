@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import { jsonBody } from '../src/http/body.js';
+import { formBody } from '../src/http/form-body.js';
 import { parseEnvironment } from '../src/operation/environment.js';
 import type { Environment } from '../src/operation/environment.js';
 import { logger } from '../src/operation/logging.js';
@@ -24,7 +25,8 @@ export function settings(environment: Environment = parseEnvironment(process.env
     httpAdminRoot: '/',
     httpNodeRoot: '/',
     httpServerOptions: { 'trust proxy': environment.TRUST_PROXY ?? false, 'x-powered-by': false },
-    httpNodeMiddleware: jsonBody(isApiPath),
+    // Brokers that ask (/mqtt/auth) may do so in a form.
+    httpNodeMiddleware: [formBody((path) => path.startsWith('/mqtt/')), jsonBody(isApiPath)],
     apiMaxLength: '1mb',
     ...login(environment),
     credentialSecret: secretOf(environment, 'CREDENTIAL_SECRET'),

@@ -26,6 +26,7 @@ export default function (RED: NodeAPI): void {
         host: textSetting(config.host, reachable(textSetting(config.embeddedHost, '127.0.0.1'))),
         port: numberSetting(config.port, 1883, { name: 'Port', min: 1, max: 65535, whole: true }),
         tls: flagSetting(config.tls, false),
+        isExternal: textSetting(config.host, '') !== '',
         clientId: textSetting(config.clientId, `meterflow-${node.id}`),
         username: textSetting(credentials.user, ''),
         password: textSetting(credentials.password, ''),

@@ -9,7 +9,7 @@ export interface BodyLimits {
   readonly depthMax: number;
 }
 
-const contract: BodyLimits = { bytesMax: 1_048_576, depthMax: 64 };
+export const bodyLimits: BodyLimits = { bytesMax: 1_048_576, depthMax: 64 };
 
 /** What Node-RED's own parsers look at: a request with `_body` set is left alone by them. */
 export type ParsedRequest = IncomingMessage & { body?: unknown; _body?: boolean };
@@ -18,7 +18,7 @@ export type ParsedRequest = IncomingMessage & { body?: unknown; _body?: boolean 
  * Express middleware that reads JSON in place of Node-RED's parsers, so that errors have the contract's shape.
  * @param demanded answers whether a request to this path must be JSON (415 otherwise); others may bring what they like.
  */
-export function jsonBody(demanded: (path: string) => boolean, limits: BodyLimits = contract) {
+export function jsonBody(demanded: (path: string) => boolean, limits: BodyLimits = bodyLimits) {
   return (request: ParsedRequest, response: ServerResponse, next: () => void): void => {
     if (request._body === true || !hasBodyMethod(request.method)) return next();
     if (!isJson(request) && !demanded(pathOf(request)) && !isEmpty(request)) return next();
@@ -36,11 +36,14 @@ async function parse(
     request.body = await readJson(request, limits);
     request._body = true;
   } catch (error) {
-    lingerBriefly(request);
-    writeError(response, error);
-    return;
+    return refuseBody(request, response, error);
   }
   next();
+}
+
+export function refuseBody(request: IncomingMessage, response: ServerResponse, error: unknown): void {
+  lingerBriefly(request);
+  writeError(response, error);
 }
 
 /** Who is refused in mid-body gets the time to hear it, not to send for ever. */
@@ -55,7 +58,7 @@ function lingerBriefly(request: IncomingMessage): void {
 const lingerMs = 1_000;
 
 /** The body as JSON; `{}` when there is none. Rejects with UNSUPPORTED_MEDIA_TYPE, PAYLOAD_TOO_LARGE or BAD_REQUEST. */
-export async function readJson(request: IncomingMessage, limits: BodyLimits = contract): Promise<unknown> {
+export async function readJson(request: IncomingMessage, limits: BodyLimits = bodyLimits): Promise<unknown> {
   if (isEmpty(request)) return {};
   if (!isJson(request)) {
     throw new DomainError(
@@ -75,7 +78,7 @@ export async function readJson(request: IncomingMessage, limits: BodyLimits = co
   }
 }
 
-async function readBytes(request: IncomingMessage, bytesMax: number): Promise<Buffer> {
+export async function readBytes(request: IncomingMessage, bytesMax: number): Promise<Buffer> {
   const tooLarge = () => new DomainError('PAYLOAD_TOO_LARGE', `The body is larger than ${bytesMax} bytes.`);
   if (Number(request.headers['content-length'] ?? 0) > bytesMax) throw tooLarge();
   return new Promise((resolve, reject) => {

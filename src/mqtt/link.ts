@@ -6,6 +6,7 @@ export interface MqttLinkOptions {
   readonly port: number;
   readonly tls: boolean;
   readonly clientId: string;
+  readonly isExternal?: boolean;
   /** '' when the broker asks for none. */
   readonly username: string;
   readonly password: string;
@@ -23,8 +24,12 @@ export interface MqttLink {
   readonly host: string;
   readonly port: number;
   readonly tls: boolean;
+  /** Of the shared connection; further ones of this process append to it. */
+  readonly clientId: string;
   readonly username: string;
   readonly password: string;
+  /** False: it is our own embedded broker. */
+  readonly isExternal: boolean;
   /** Resolves when the broker has acknowledged; BROKER_UNAVAILABLE when that takes longer than 10 s. */
   publish(publication: Publication): Promise<void>;
   close(): Promise<void>;
@@ -34,14 +39,16 @@ const publishTimeoutMs = 10_000;
 
 /** Connects with the first publication, so that a flow which only needs the address opens no connection. */
 export function openMqttLink(options: MqttLinkOptions): MqttLink {
-  const { host, port, tls, username, password } = options;
+  const { host, port, tls, clientId, username, password, isExternal = false } = options;
   let client: MqttClient | undefined;
   return {
     host,
     port,
     tls,
+    clientId,
     username,
     password,
+    isExternal,
     async publish(publication) {
       client ??= connectTo(options);
       await withDeadline(send(client, publication), `${host}:${port}`);

@@ -16,7 +16,16 @@ export interface FlowFile {
 export const sharedName = 'shared';
 
 /** Tabs stand in the editor in this order; a file that is not listed comes last. */
-const order = [sharedName, 'ingestion', 'devices', 'device-keys', 'readings', 'virtual-meters', 'dashboard'];
+const order = [
+  sharedName,
+  'ingestion',
+  'external-broker',
+  'devices',
+  'device-keys',
+  'readings',
+  'virtual-meters',
+  'dashboard',
+];
 
 /** Reads flows/*.json in the order of the tabs. */
 export function readFlowFiles(folder: string): FlowFile[] {

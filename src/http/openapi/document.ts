@@ -1,4 +1,5 @@
 import { deviceKeyPaths, deviceKeySchemas } from './device-keys.js';
+import { brokerPaths, brokerSchemas } from './brokers.js';
 import { devicePaths, deviceSchemas } from './devices.js';
 import type { Document } from './model.js';
 import { operationPaths, operationSchemas } from './operation.js';
@@ -20,16 +21,18 @@ export function openApiDocument(version: string): Document {
       { name: 'Devices', description: 'The registry: who may connect, and with what.' },
       { name: 'Device keys', description: 'What meters sign their readings with.' },
       { name: 'Readings', description: 'Energy by interval, as committed.' },
+      { name: 'External broker', description: 'What Mosquitto or EMQX ask.' },
       { name: 'Operation', description: 'Health, metrics, this document.' },
     ],
     // The demo profile serves everybody on loopback, production asks for a login.
     security: [{}, { login: [] }],
-    paths: { ...devicePaths, ...deviceKeyPaths, ...readingPaths, ...operationPaths },
+    paths: { ...devicePaths, ...deviceKeyPaths, ...readingPaths, ...brokerPaths, ...operationPaths },
     components: {
       schemas: {
         ...deviceSchemas,
         ...deviceKeySchemas,
         ...readingSchemas,
+        ...brokerSchemas,
         ...operationSchemas,
         ...refusalSchemas,
       },

@@ -1,0 +1,72 @@
+import type { NodeAPI, NodeDef } from 'node-red';
+import type { Database } from '../src/database/database.js';
+import { createDirectory } from '../src/devices/principals.js';
+import { DomainError } from '../src/errors.js';
+import { createAuthority, type Authority, type Verdict } from '../src/mqtt/authority.js';
+import { loginQuestion, readsBody, topicQuestion } from '../src/mqtt/questions.js';
+import { defineNode, type Message } from './define-node.js';
+import { showAnswers } from './answers.js';
+import { answer } from './outcome.js';
+import { chosenOperation } from './request.js';
+
+interface Config extends NodeDef {
+  database: string;
+  operation: string;
+  operationType: 'operation' | 'msg';
+}
+
+/** Answers a broker of somebody else's from the registry: may this client log in, may it use this topic ([H-19]). */
+export default function (RED: NodeAPI): void {
+  defineNode<Config, 'allowed' | 'denied'>(RED, {
+    type: 'mqtt-authority',
+    outputs: ['allowed', 'denied'],
+    start(config, host) {
+      const directory = createDirectory(host.use<Database>(config.database, 'database'));
+      const authority = createAuthority(directory);
+      const answers = showAnswers(host);
+      return {
+        async input(message, emit) {
+          const name = chosenOperation(RED, config, message);
+          const decide = operations[name];
+          if (decide === undefined) throw new DomainError('CONFIGURATION', `No operation "${name}"`);
+          const begun = performance.now();
+          const { allowed, reason } = await decide(authority, message.payload);
+          answers.show(name, allowed ? 200 : 403, performance.now() - begun);
+          if (allowed) return emit({ allowed: answer(message, 'allowed', 200, verdict('allow', '')) });
+          // With address and reason, never with the secret ([S-2]).
+          host.node.log(`MQTT ${name} refused ${JSON.stringify({ ...about(message), reason })}`);
+          const denial = readsBody(message.payload, acceptOf(message))
+            ? answer(message, 'denied', 200, verdict('deny', 'refused'))
+            : answer(message, 'denied', 403, verdict('deny', forbidden));
+          emit({ denied: { ...denial, reason } });
+        },
+        close: () => directory.close(),
+      };
+    },
+  });
+}
+
+/** A refused client learns only that it was refused ([S-2]). */
+const forbidden = { code: 'FORBIDDEN', message: 'Refused.' };
+
+type Decide = (authority: Authority, body: unknown) => Promise<Verdict>;
+
+const operations: Readonly<Record<string, Decide | undefined>> = {
+  auth: (authority, body) => authority.login(loginQuestion(body)),
+  acl: (authority, body) => authority.access(topicQuestion(body)),
+};
+
+/** One body for both: `result` is what EMQX reads, `ok` what mosquitto-go-auth does. */
+function verdict(result: 'allow' | 'deny', error: unknown): object {
+  return { result, is_superuser: false, ok: result === 'allow', error };
+}
+
+function acceptOf(message: Message): unknown {
+  return (message['req'] as { headers?: Record<string, unknown> } | undefined)?.headers?.['accept'];
+}
+
+function about(message: Message): object {
+  const { username, topic, clientid } = (message.payload ?? {}) as Record<string, unknown>;
+  const asker = (message['req'] as { ip?: string } | undefined)?.ip;
+  return { user: username, client_id: clientid, topic, asker };
+}
