@@ -80,7 +80,7 @@ export function createDeviceKeys(
       const wanted = asNewKey(input);
       const { material, secret } = materialOf(wanted.algorithm, wanted.public_key);
       const key = await changing(database, async (tx) => {
-        const holder = known(wanted.meter_id, await store.lockHolder(tx, wanted.meter_id));
+        const holder = await holderOf(tx, wanted.meter_id);
         if ((await store.selectCurrentKey(tx, holder.meter_id)) !== undefined) throw keyExists();
         const user_id = wanted.user_id ?? holder.user_id;
         const row = { meter_id: holder.meter_id, user_id, algorithm: wanted.algorithm, public_key: material };
@@ -101,7 +101,7 @@ export function createDeviceKeys(
       const wanted = asRotation(input);
       const graceSeconds = wanted.grace_seconds ?? lifetime.graceDays * 86_400;
       const { rotated, revoked } = await changing(database, async (tx) => {
-        const holder = known(meterId, await store.lockHolder(tx, meterId));
+        const holder = await holderOf(tx, meterId);
         const current = await store.selectCurrentKey(tx, holder.meter_id);
         if (current === undefined) throw noKey(holder.meter_id);
         const algorithm = wanted.algorithm ?? current.algorithm;
@@ -138,7 +138,7 @@ export function createDeviceKeys(
 
     async revoke(meterId, caller) {
       const { revoked, changed } = await changing(database, async (tx) => {
-        const holder = known(meterId, await store.lockHolder(tx, meterId));
+        const holder = await holderOf(tx, meterId);
         const revoked_keys = await store.revokeKeys(tx, holder.meter_id);
         const at = await store.setRevoked(tx, holder.device_id, true);
         const changes = revoked_keys > 0 || !holder.revoked;
@@ -207,9 +207,12 @@ async function changing<T>(database: Database, work: (tx: Session) => Promise<T>
   }
 }
 
-function known(meterId: string, holder: store.KeyHolder | undefined): store.KeyHolder {
+async function holderOf(tx: Session, meterId: string): Promise<store.KeyHolder> {
+  // A NUL cannot even be asked for.
+  const isName = /^[A-Za-z0-9_-]{1,50}$/.test(meterId);
+  const holder = isName ? await store.lockHolder(tx, meterId) : undefined;
   if (holder !== undefined) return holder;
-  const shown = /^[A-Za-z0-9_-]{1,50}$/.test(meterId) ? ` ${meterId}` : ' of this name';
+  const shown = isName ? ` ${meterId}` : ' of this name';
   throw new DomainError(
     'METER_UNKNOWN',
     `There is no meter${shown}: register the device first (POST /devices).`,
