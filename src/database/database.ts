@@ -63,7 +63,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     // What this process abandoned must not hold its locks on the server for ever.
     options: `-c timezone=UTC -c statement_timeout=${queryTimeoutMs} -c idle_in_transaction_session_timeout=${3 * queryTimeoutMs}`,
   };
-  const pool = new Pool({ ...connection, max: connectionsMax, idleTimeoutMillis: 60_000 });
+  const pool = new Pool({ ...connection, max: connectionsMax, idleTimeoutMillis: 15_000 });
   const monitor = createMonitor(connection);
   // An idle pooled connection that breaks reports here; without a listener it would end the process.
   pool.on('error', (error) => monitor.suspect(error));
