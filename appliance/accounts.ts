@@ -23,10 +23,19 @@ export async function prepareAccounts(
   }
   await ensureDemoUser(database);
   await ensureAccount(database, demoAccount, 'iot123', caller);
+  // An external broker asks us about our own login, too: then it is the one that we use there.
   const login = {
     user: backendAccount.name,
-    password: keptSecret(environment.DATA_DIR, 'mqtt_backend_password'),
+    password: externalPassword(environment) ?? keptSecret(environment.DATA_DIR, 'mqtt_backend_password'),
   };
   await ensureAccount(database, backendAccount, login.password, caller);
   return login;
+}
+
+function externalPassword({
+  MQTT_BROKER_HOST: host,
+  MQTT_USERNAME: user,
+  MQTT_PASSWORD: password,
+}: Environment) {
+  return host !== undefined && user === backendAccount.name ? password : undefined;
 }

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { connectAsync, type MqttClient } from 'mqtt';
+import { generate, parser as createParser, type Packet } from 'mqtt-packet';
 import { deliveries } from '../../src/broker/deliveries.js';
 import type { Delivery } from '../../src/broker/delivery.js';
 import { untilCommitted } from '../../src/database/database.js';
@@ -7,6 +9,7 @@ import { createDeviceNames, type DeviceNames } from '../../src/devices/names.js'
 import { createRegistry, type Registry } from '../../src/devices/registry.js';
 import { openInbound, type Inbound, type InboundOptions } from '../../src/inbound/inbound.js';
 import type { Rejection } from '../../src/readings/reading.js';
+import { startTestBroker } from '../support/broker.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 import { startMosquitto, type Mosquitto } from '../support/mosquitto.js';
@@ -293,3 +296,161 @@ describe('Messages from an external broker (Mosquitto)', () => {
     assert.equal(other.stats().connects, 0);
   });
 });
+
+describe('Brokers that are not like Mosquitto', () => {
+  const names: DeviceNames = {
+    known: () => null,
+    find: () => Promise.resolve(null),
+    close: () => Promise.resolve(),
+  };
+  const right = { problem: undefined, close: () => Promise.resolve() };
+
+  function connectTo(port: number, more: Partial<InboundOptions> = {}): Inbound {
+    return openInbound({
+      host: '127.0.0.1',
+      port,
+      tls: false,
+      clientId: 'gateway',
+      username: 'backend',
+      password: 'secret of backend',
+      group: 'meterflow',
+      names,
+      sink: new Keeper(true).sink,
+      untilAnswered: (ask) => ask(),
+      claim: () => Promise.resolve(right),
+      ...more,
+    });
+  }
+
+  it('of MQTT 3.1.1 only, such as our own, are spoken to in 3.1.1, alone', async () => {
+    const { broker, port } = await startTestBroker();
+    const inbound = connectTo(port);
+    await eventually(() => inbound.stats().state === 'open');
+    assert.equal(inbound.stats().isShared, false);
+    await inbound.close();
+    await broker.close({ drainMs: 0 });
+  });
+
+  it('that refuse the login are asked again, ever more seldom, with the reason shown', async () => {
+    const { broker, port } = await startTestBroker();
+    const inbound = connectTo(port, { password: 'wrong' });
+    await eventually(() => inbound.stats().reason === 'not authorized');
+    await eventually(() => (inbound.stats().retryAt ?? 0) - Date.now() > 500);
+    await inbound.close();
+    await broker.close({ drainMs: 0 });
+  });
+
+  it('that accept a version and then no shared subscription are asked without', async () => {
+    const fake = await startFakeBroker((socket, packet) => {
+      if (packet.cmd === 'connect') reply(socket, { cmd: 'connack', reasonCode: 0, sessionPresent: false });
+      if (packet.cmd !== 'subscribe') return;
+      const isShared = packet.subscriptions.every(({ topic }) => topic.startsWith('$share/'));
+      const granted = packet.subscriptions.map(() => (isShared ? 0x9e : 1));
+      reply(socket, { cmd: 'suback', messageId: packet.messageId ?? 0, granted });
+    });
+    const inbound = connectTo(fake.port);
+    await eventually(() => inbound.stats().state === 'open');
+    assert.equal(inbound.stats().isShared, false);
+    await inbound.close();
+    await fake.close();
+  });
+
+  it('that allow a part of the topics give that part, and the rest is named', async () => {
+    const fake = await startFakeBroker((socket, packet) => {
+      if (packet.cmd === 'connect') reply(socket, { cmd: 'connack', reasonCode: 0, sessionPresent: false });
+      if (packet.cmd !== 'subscribe') return;
+      const granted = packet.subscriptions.map(({ topic }) => (topic.endsWith('/readings') ? 1 : 0x87));
+      reply(socket, { cmd: 'suback', messageId: packet.messageId ?? 0, granted });
+    });
+    const inbound = connectTo(fake.port);
+    await eventually(() => inbound.stats().state === 'open');
+    assert.equal(inbound.stats().refused.length, 7);
+    assert.ok(inbound.stats().refused.includes('$share/meterflow/devices/+/#'));
+    await inbound.close();
+    await fake.close();
+  });
+
+  it('that send a message again on the same connection get one PUBACK for it, in its turn', async () => {
+    const acknowledged: number[] = [];
+    let send: ((id: number, dup: boolean) => void) | undefined;
+    const fake = await startFakeBroker((socket, packet) => {
+      if (packet.cmd === 'connect') reply(socket, { cmd: 'connack', reasonCode: 0, sessionPresent: false });
+      if (packet.cmd === 'puback') acknowledged.push(packet.messageId ?? 0);
+      if (packet.cmd !== 'subscribe') return;
+      reply(socket, {
+        cmd: 'suback',
+        messageId: packet.messageId ?? 0,
+        granted: packet.subscriptions.map(() => 1),
+      });
+      send = (messageId, dup) =>
+        reply(socket, {
+          cmd: 'publish',
+          topic: 'meters/M/readings',
+          payload: `${messageId}`,
+          qos: 1,
+          dup,
+          retain: false,
+          messageId,
+        });
+    });
+    const keeper = new Keeper(false);
+    const inbound = connectTo(fake.port, { sink: keeper.sink });
+    await eventually(() => inbound.stats().state === 'open');
+    for (const [id, dup] of [
+      [1, false],
+      [2, false],
+      [1, true],
+      [3, false],
+    ] as const)
+      send?.(id, dup);
+    await eventually(() => keeper.rejected.length === 3);
+    for (const index of [2, 1, 0]) deliveries.settle(keeper.rejected[index]?.delivery ?? 0);
+    await eventually(() => acknowledged.length === 3);
+    assert.deepEqual(acknowledged, [1, 2, 3]);
+    await inbound.close();
+    await fake.close();
+  });
+
+  it('that talk nonsense are left and tried again', async () => {
+    const fake = await startFakeBroker(() => undefined, Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'));
+    const inbound = connectTo(fake.port);
+    await eventually(() => inbound.stats().reason !== null && inbound.stats().state !== 'open');
+    assert.equal(inbound.stats().connects, 0);
+    await inbound.close();
+    await fake.close();
+  });
+});
+
+interface FakeBroker {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+/** Speaks MQTT 5 as the test says. */
+async function startFakeBroker(
+  take: (socket: Socket, packet: Packet) => void,
+  greeting?: Buffer,
+): Promise<FakeBroker> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    if (greeting !== undefined) socket.write(greeting);
+    const packets = createParser({ protocolVersion: 5 });
+    packets.on('packet', (packet) => take(socket, packet));
+    packets.on('error', () => socket.destroy());
+    socket.on('data', (chunk) => packets.parse(chunk));
+    socket.on('error', () => socket.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    port: (server.address() as AddressInfo).port,
+    async close() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+function reply(socket: Socket, packet: Packet): void {
+  socket.write(generate(packet, { protocolVersion: 5 }));
+}

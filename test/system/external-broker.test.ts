@@ -120,6 +120,15 @@ describe('two gateways behind an external broker [M-13]', function () {
     for (const gateway of gateways) assert.equal((await fetch(`${gateway.url}/readyz`)).status, 200);
   });
 
+  it('lose nothing when the flows are redeployed under load', async () => {
+    const access = await sendAll(4000);
+    for (const part of [500, 2000]) {
+      await eventually(() => assert.ok(acknowledged() > part));
+      await redeploy(gateways[0]);
+    }
+    await allAreStored(access);
+  });
+
   it('hold what they have while the database is away, and go on by themselves', async () => {
     const access = await sendAll(3000);
     await eventually(async () => assert.ok((await stored(access)) > 500));
@@ -131,6 +140,30 @@ describe('two gateways behind an external broker [M-13]', function () {
     await allAreStored(access);
   });
 
+  it('leave it to the one that takes in already, when the broker cannot share', async () => {
+    const other = await createTestDatabase();
+    const env = { DATABASE_URL: other.url, VIRTUAL_METERS: '0' };
+    const embedded = await startAppliance({ env: { ...env, INSTANCE_ID: 'embedded' } });
+    const second = await startAppliance({
+      env: {
+        ...env,
+        INSTANCE_ID: 'second',
+        MQTT_BROKER_HOST: '127.0.0.1',
+        MQTT_BROKER_PORT: String(embedded.mqttPort),
+        MQTT_USERNAME: 'iot_user',
+        MQTT_PASSWORD: 'iot123',
+      },
+    });
+    try {
+      await eventually(() => assert.match(second.output(), /standing by: another instance takes in/), {
+        timeoutMs: 30_000,
+      });
+    } finally {
+      await Promise.all([embedded.stop(), second.stop()]);
+      await other.drop();
+    }
+  });
+
   it('keep the embedded broker off', async () => {
     for (const gateway of gateways) {
       assert.match(gateway.output(), new RegExp(`mqtt://127.0.0.1:${mosquitto.port}`));
@@ -138,6 +171,18 @@ describe('two gateways behind an external broker [M-13]', function () {
     }
   });
 });
+
+/** As the editor does with *Full*: every node is closed and made anew. */
+async function redeploy(gateway: Appliance | undefined): Promise<void> {
+  const url = `${gateway?.url}/flows`;
+  const flows = (await (await fetch(url)).json()) as object[];
+  const answer = await fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'node-red-deployment-type': 'full' },
+    body: JSON.stringify(flows),
+  });
+  assert.equal(answer.status, 204);
+}
 
 async function submitted(gateway: Appliance): Promise<number> {
   return metric(gateway, 'meter_readings_submitted_total{source="mqtt"}');
