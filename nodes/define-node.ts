@@ -36,8 +36,8 @@ export interface Definition<Config extends NodeDef, Name extends string> {
 }
 
 /** Inputs under way get this long to finish on close, then the signal is aborted ([C-4] leaves 10 s for all). */
-const closeGraceMs = 5000;
-const abortGraceMs = 2000;
+const closeGraceMs = 3000;
+const abortGraceMs = 1000;
 const statusIntervalMs = 250;
 
 /** Registers a node type: the one place that knows Node-RED's lifecycle. */
