@@ -6,6 +6,7 @@ import { createReadingWriter } from '../src/readings/writer.js';
 import { defineNode } from './define-node.js';
 import { hold, release, settleParts } from './held.js';
 import { outcome } from './outcome.js';
+import { withPatience } from './patience.js';
 import { showProgress } from './progress.js';
 import { numberSetting } from './setting.js';
 
@@ -32,7 +33,9 @@ export default function (RED: NodeAPI): void {
           hold(readings);
           progress.begin(readings.length);
           try {
-            const { stored, duplicate, rejected } = await writer.store(readings, { signal: host.signal });
+            const { stored, duplicate, rejected } = await withPatience(message, host.signal, (wait) =>
+              writer.store(readings, wait),
+            );
             settleParts(stored);
             settleParts(duplicate);
             progress.count('stored', stored.length);

@@ -9,6 +9,7 @@ import { defineNode, type Host, type Message } from './define-node.js';
 import { hold, release } from './held.js';
 import type { KeyringResource } from './meter-keyring.js';
 import { outcome } from './outcome.js';
+import { withPatience } from './patience.js';
 import { showProgress } from './progress.js';
 import { numberSetting, textSetting } from './setting.js';
 
@@ -47,17 +48,16 @@ export default function (RED: NodeAPI): void {
           };
           const verdict = judge(validator, message);
           if (verifier === null) return send(verdict);
+          if (!areDeliveries(message)) {
+            // A request has one answer.
+            const verified = await withPatience(message, host.signal, (wait) =>
+              verifier.verify(verdict.valid, wait),
+            );
+            return send({ ...verified, rejected: [...verdict.rejected, ...verified.rejected] });
+          }
           const { valid, rejected, later } = verifier.begin(verdict.valid, { signal: host.signal });
           const first = { valid, rejected: [...verdict.rejected, ...rejected] };
           if (later === null) return send(first);
-          if (!areDeliveries(message.payload)) {
-            // A request has one answer.
-            const rest = await later.verdicts;
-            return send({
-              valid: [...valid, ...rest.valid],
-              rejected: [...first.rejected, ...rest.rejected],
-            });
-          }
           send(first);
           hold(later.readings);
           try {
@@ -135,8 +135,8 @@ function schemaOf(config: Config): { schema?: object } {
 
 function judge(validator: Validator, message: Message): Verdict {
   const { payload } = message;
-  if (areDeliveries(payload)) {
-    const verdict = validator.validate(payload);
+  if (areDeliveries(message)) {
+    const verdict = validator.validate(message.payload);
     for (const { delivery, parts } of verdict.splits) deliveries.split(delivery, parts);
     return verdict;
   }
@@ -146,7 +146,9 @@ function judge(validator: Validator, message: Message): Verdict {
   } as const;
   const valid: Reading[] = [];
   const rejected: Rejection[] = [];
-  for (const input of Array.isArray(payload) ? (payload as unknown[]) : [payload]) {
+  // A request brings one reading.
+  const several = Array.isArray(payload) && message['req'] === undefined;
+  for (const input of several ? (payload as unknown[]) : [payload]) {
     const verdict = validator.validateOne(input, context);
     if ('code' in verdict) rejected.push(verdict);
     else valid.push(verdict);
@@ -154,8 +156,10 @@ function judge(validator: Validator, message: Message): Verdict {
   return { valid, rejected };
 }
 
-/** What meter-auth-broker emits; anything else is readings of the integrator's own. */
-function areDeliveries(payload: unknown): payload is Delivery[] {
+/** What meter-auth-broker emits; anything else is readings of the integrator's own. No request may pass for the broker. */
+function areDeliveries(message: Message): message is Message & { payload: Delivery[] } {
+  const { payload, req } = message;
+  if (req !== undefined) return false;
   const first: unknown = Array.isArray(payload) ? payload[0] : undefined;
   return typeof first === 'object' && first !== null && 'delivery' in first && 'pattern' in first;
 }

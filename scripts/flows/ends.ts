@@ -5,6 +5,9 @@
 export const ends: Readonly<Record<string, readonly number[]>> = {
   // The registry has it; the dashboard asks the registry.
   'Ingestion/Who is online': [0],
+  // Both are shown over HTTP; an integrator may tell somebody.
+  'Batch submission/Take a batch': [1],
+  'Batch submission/Write down the result': [0],
   // Their readings come in again through the broker, like those of any meter.
   'Virtual meters/Virtual meters': [0],
   // This question cannot be refused.

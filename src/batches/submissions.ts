@@ -13,7 +13,7 @@ import type { Queue } from './queue.js';
 
 export interface SubmissionOptions {
   readonly validator: Pick<Validator, 'validateOne'>;
-  /** Of signatures; without one they are not looked at. */
+  /** Knows the meters and their keys; without one the registry is asked, and signatures are not looked at. */
   readonly verifier?: Pick<Verifier, 'verify'> | undefined;
   /** Most readings of one submission; more are refused with 413. */
   readonly sizeMax?: number;
@@ -52,12 +52,10 @@ export function createSubmissions(database: Database, queue: Queue, options: Sub
       if ('code' in verdict) refused.push(errorOf(index, input, verdict.code, verdict.reason));
       else judged.push({ ...verdict, part: index });
     }
-    const verdicts = verifier === undefined ? undefined : await verified(verifier, judged);
-    for (const { part, code, reason } of verdicts?.rejected ?? [])
-      refused.push(errorOf(part, inputs[part], code, reason));
-    const { owned, unknown } = await findOwners(database, verdicts?.valid ?? judged);
-    for (const { part, code, reason } of unknown) refused.push(errorOf(part, inputs[part], code, reason));
-    return { readings: owned, refused: byIndex(refused) };
+    const { valid, rejected } =
+      verifier === undefined ? await findOwners(database, judged) : await verified(verifier, judged);
+    for (const { part, code, reason } of rejected) refused.push(errorOf(part, inputs[part], code, reason));
+    return { readings: valid, refused: byIndex(refused) };
   }
 
   return {

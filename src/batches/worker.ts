@@ -55,10 +55,12 @@ const touchMs = 10_000;
 const houseKeepingMs = 60_000;
 const keptDays = 30;
 const closeMs = 4_000;
+/** The start is over by then, and the first submission has not come yet. */
+const warmMs = 4_000;
 
 /**
  * Takes batches from the queue into the flow and writes down what becomes of them. Sleeps until it is notified while
- * nothing is unfinished: pg-boss is not even loaded then.
+ * nothing is unfinished.
  */
 export function startBatchWorker(database: Database, queue: Queue, options: WorkerOptions): BatchWorker {
   const { name, concurrency = 4, runMs = 60_000, onTask, onFailed, onProgress = () => {} } = options;
@@ -71,6 +73,8 @@ export function startBatchWorker(database: Database, queue: Queue, options: Work
   listening.catch(() => {});
   const heart = setInterval(() => void touch(), touchMs);
   const house = setInterval(() => void keepHouse(), houseKeepingMs);
+  const warming = setTimeout(() => void queue.warm().catch(() => {}), warmMs);
+  warming.unref();
   heart.unref();
   house.unref();
   let recovered = false;
@@ -225,6 +229,7 @@ export function startBatchWorker(database: Database, queue: Queue, options: Work
   return {
     async close() {
       closing.abort();
+      clearTimeout(warming);
       clearInterval(heart);
       clearInterval(house);
       const settled = Promise.allSettled([looping, ...running.values()]);

@@ -142,18 +142,15 @@ export const groups = {
     }),
     BATCH_MAX_SIZE: given(kind.integer(1, 1000), {
       default: '1000',
-      meaning: 'readings of one submission',
-      later: true,
+      meaning: 'readings of one batch submission; more are refused',
     }),
     BATCH_WORKER_CONCURRENCY: given(kind.integer(1, 64), {
       default: '4',
-      meaning: 'submissions stored at once',
-      later: true,
+      meaning: 'batches stored at once',
     }),
     BATCH_RETRY_ATTEMPTS: given(kind.integer(0, 100), {
       default: '3',
-      meaning: 'before a submission fails',
-      later: true,
+      meaning: 'attempts after the first, before a batch fails',
     }),
   },
   'NATS and Redis': {

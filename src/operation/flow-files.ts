@@ -23,6 +23,8 @@ const order = [
   'devices',
   'device-keys',
   'readings',
+  'submit',
+  'batch',
   'virtual-meters',
   'dashboard',
 ];

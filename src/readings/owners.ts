@@ -3,29 +3,22 @@ import { findKnownMeters } from '../devices/known-meters.js';
 import { metrics } from '../operation/metrics.js';
 import { payloadOf } from './payload.js';
 import type { Reading, Rejection } from './reading.js';
+import type { Verdicts } from './verify.js';
 
-/** Every reading of the call is in one list, in the order of the call. */
-export interface Owners {
-  /** With the device and the user whose they are. */
-  readonly owned: Reading[];
-  /** METER_UNKNOWN. */
-  readonly unknown: Rejection[];
-}
-
-/** What the broker knows of a reading that came over MQTT, for one that came over HTTP: whose it is. */
-export async function findOwners(session: Session, readings: readonly Reading[]): Promise<Owners> {
-  const owners: Owners = { owned: [], unknown: [] };
-  if (readings.length === 0) return owners;
+/** What the broker knows of a reading that came over MQTT, for one that came over HTTP: whose it is, or METER_UNKNOWN. */
+export async function findOwners(session: Session, readings: readonly Reading[]): Promise<Verdicts> {
+  const verdicts: Verdicts = { valid: [], rejected: [] };
+  if (readings.length === 0) return verdicts;
   const meters = await findKnownMeters(
     session,
     readings.map(({ meter_id }) => meter_id),
   );
   for (const reading of readings) {
     const meter = meters.get(reading.meter_id);
-    if (meter === undefined) owners.unknown.push(unknown(reading));
-    else owners.owned.push({ ...reading, device_id: meter.device_id, user_id: meter.user_id });
+    if (meter === undefined) verdicts.rejected.push(unknown(reading));
+    else verdicts.valid.push({ ...reading, device_id: meter.device_id, user_id: meter.user_id });
   }
-  return owners;
+  return verdicts;
 }
 
 function unknown(reading: Reading): Rejection {

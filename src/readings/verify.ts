@@ -110,14 +110,15 @@ export function createVerifier(keyring: Keyring, options: VerifierOptions = {}):
       if (holder === undefined) throw new Error(`the keys of ${reading.meter_id} were not loaded`);
       const verdict = judge(reading, holder);
       if (verdict === null) slow.push({ reading, keys: holder.keys.filter(isEd25519) });
-      else sort(reading, verdict, verdicts);
+      else sort(owned(reading, holder), verdict, verdicts);
     }
     const right = await pool.verify(slow.flatMap(jobsOf), wait);
     let at = 0;
     for (const { reading, keys } of slow) {
       const found = keys.find((_, index) => right[at + index] === true);
       at += keys.length;
-      sort(reading, sealed(found, holders.get(reading.meter_id)?.keys ?? []), verdicts);
+      const holder = holders.get(reading.meter_id);
+      sort(owned(reading, holder), sealed(found, holder?.keys ?? []), verdicts);
     }
     observe(begun);
     return verdicts;
@@ -131,7 +132,7 @@ export function createVerifier(keyring: Keyring, options: VerifierOptions = {}):
       const holder = keyring.get(reading.meter_id);
       const verdict = holder === undefined ? null : judge(reading, holder);
       if (verdict === null) later.push(reading);
-      else sort(reading, verdict, verdicts);
+      else sort(owned(reading, holder), verdict, verdicts);
     }
     observe(begun);
     if (later.length === 0) return { ...verdicts, later: null };
@@ -211,6 +212,12 @@ function jobsOf({
   const message = canonicalString(reading.meter_id, reading.energy, reading.time);
   const signature = reading.signature ?? '';
   return keys.filter(isEd25519).map(({ publicKey }) => ({ publicKey, message, signature }));
+}
+
+/** The broker knows whose a reading is; one that came over HTTP hears it here. */
+function owned(reading: Reading, holder: MeterKeys | undefined): Reading {
+  if (reading.source === 'mqtt' || holder === undefined) return reading;
+  return { ...reading, device_id: holder.device_id, user_id: holder.user_id };
 }
 
 function sort(reading: Reading, verdict: Refusal | 'valid', { valid, rejected }: Verdicts): void {

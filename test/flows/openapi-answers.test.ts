@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
 import { createRequire } from 'node:module';
 import mqtt from 'mqtt';
 import { openApiDocument, type Operation } from '../../src/http/openapi/document.js';
@@ -19,7 +20,10 @@ const schemas = createSchemas(document, { strict: true });
 const seen = new Set<string>();
 
 /** Serves the tab's paths and the appliance's own; the rest of a path template is filled in. */
-const filled: Readonly<Record<string, string>> = { id: 'METER001', meter_id: 'METER001' };
+const noJob = '0b9f4c1e-6f0e-4d7b-9a52-3c1f5f0f7a11';
+const filled: Readonly<Record<string, string>> = { id: 'METER001', meter_id: 'METER001', job_id: noJob };
+const submit = '/api/meters/submit-reading';
+const batch = '/api/meters/submit-readings-batch';
 
 describe('the API answers as its document says [H-18]', function () {
   this.timeout(150_000);
@@ -140,6 +144,28 @@ describe('the API answers as its document says [H-18]', function () {
       '200',
     ],
     ['POST /mqtt/acl', '/mqtt/acl', json('POST', { username: 'iot_user' }), '400 SCHEMA_INVALID'],
+    [`POST ${submit}`, submit, json('POST', reading(quarter(8))), '201'],
+    [`POST ${submit}`, submit, json('POST', reading(quarter(8))), '200'],
+    [`POST ${submit}`, submit, json('POST', {}), '400 SCHEMA_INVALID'],
+    [
+      `POST ${submit}`,
+      submit,
+      json('POST', { ...reading(quarter(9)), meter_id: 'NOBODY' }),
+      '404 METER_UNKNOWN',
+    ],
+    [
+      `POST ${submit}`,
+      submit,
+      json('POST', { ...reading(quarter(9)), kwh_amount: 250 }),
+      '422 KWH_OUT_OF_RANGE',
+    ],
+    [`POST ${submit}`, submit, json('POST', reading(quarter(1000))), '422 TIMESTAMP_OUT_OF_WINDOW'],
+    [`POST ${submit}`, submit, json('POST', reading(Date.parse(quarter(8)) + 60_000)), '422 TOO_CLOSE'],
+    [`POST ${batch}`, batch, json('POST', { readings: [{ meter_id: 'NOBODY' }] }), '202'],
+    [`POST ${batch}`, batch, json('POST', {}), '400 SCHEMA_INVALID'],
+    [`POST ${batch}`, batch, withKey('POST', 'one', { readings: [1] }), '202'],
+    [`POST ${batch}`, batch, withKey('POST', 'one', { readings: [2] }), '422 IDEMPOTENCY_KEY_REUSED'],
+    ['GET /api/meters/batches/{job_id}', `/api/meters/batches/${noJob}`, undefined, '404 BATCH_UNKNOWN'],
     ['GET /healthz', '/healthz', undefined, '200'],
     ['GET /readyz', '/readyz', undefined, '200'],
     ['GET /metrics', '/metrics', undefined, '200'],
@@ -152,6 +178,36 @@ describe('the API answers as its document says [H-18]', function () {
       assert.equal((await ask(name, path, init)).outcome, expected);
     });
   }
+
+  it('shows a batch that was accepted', async () => {
+    const { text } = await ask(`POST ${batch}`, batch, json('POST', { readings: [reading(quarter(4))] }));
+    const { job_id } = JSON.parse(text) as { job_id: string };
+    const { outcome } = await ask('GET /api/meters/batches/{job_id}', `/api/meters/batches/${job_id}`);
+    assert.equal(outcome, '200');
+  });
+
+  it('says of a submitted reading what is wrong with its signature or its key', async () => {
+    await register({ type: 'meter', meter_id: 'SIGNED' });
+    const wanted = { meter_id: 'SIGNED', algorithm: 'hmac-sha256' };
+    const { text } = await ask(registerKey, '/api/admin/devices/register', json('POST', wanted));
+    const { secret } = JSON.parse(text) as { secret: string };
+    const unsigned = { ...reading(quarter(2)), meter_id: 'SIGNED' };
+    const device_signature = createHmac('sha256', Buffer.from(secret, 'hex'))
+      .update(`SIGNED|10000|${Date.parse(quarter(2))}`)
+      .digest('hex');
+    const outcomeOf = async (body: object) =>
+      (await ask(`POST ${submit}`, submit, json('POST', body))).outcome;
+    assert.equal(await outcomeOf(unsigned), '422 SIGNATURE_MISSING');
+    const foreign = { ...unsigned, device_signature: '0'.repeat(64) };
+    assert.equal(await outcomeOf(foreign), '422 SIGNATURE_INVALID');
+    assert.equal(await outcomeOf({ ...unsigned, device_signature }), '201');
+    await database.database.query({
+      text: `update device_keys set created_at = created_at - interval '200 days' where meter_id = 'SIGNED'`,
+    });
+    await eventually(async () => (await outcomeOf({ ...unsigned, device_signature })) === '422 KEY_EXPIRED');
+    await ask(revokeKey, '/api/admin/devices/SIGNED/revoke', json('POST', {}));
+    await eventually(async () => (await outcomeOf({ ...unsigned, device_signature })) === '422 KEY_REVOKED');
+  });
 
   it('serves the very document that is checked here', async () => {
     const served = JSON.parse((await ask('GET /openapi.json', '/openapi.json')).text) as typeof document;
@@ -195,7 +251,9 @@ describe('the API answers as its document says [H-18]', function () {
   }
 
   it('tells nothing of a fault of its own', async () => {
-    await database.database.query({ text: 'alter table devices rename to devices_away' });
+    const tables = ['devices', 'reading_batches', 'meter_readings'];
+    for (const table of tables)
+      await database.database.query({ text: `alter table ${table} rename to ${table}_away` });
     try {
       for (const { name, path, init, operation } of ofTheApi()) {
         // A login that cannot be judged is one to try again, whatever the cause.
@@ -203,7 +261,8 @@ describe('the API answers as its document says [H-18]', function () {
         assert.equal((await ask(name, path, init)).outcome, outcome, name);
       }
     } finally {
-      await database.database.query({ text: 'alter table devices_away rename to devices' });
+      for (const table of tables)
+        await database.database.query({ text: `alter table ${table}_away rename to ${table}` });
     }
   });
 
@@ -315,7 +374,8 @@ function ofTheApi(): { name: string; path: string; init: RequestInit; operation:
               ...brokerQuestion,
               type: 'meter',
               algorithm: 'hmac-sha256',
-              meter_id: 'METER001',
+              ...reading(quarter(12)),
+              readings: [{}],
             }),
     }));
 }
@@ -338,6 +398,16 @@ function json(method: string, body: object): RequestInit {
 function form(body: string, accept = '*/*'): RequestInit {
   const headers = { 'content-type': 'application/x-www-form-urlencoded', accept };
   return { method: 'POST', headers, body };
+}
+
+function reading(reading_timestamp: string | number): { meter_id: string } & Record<string, unknown> {
+  return { meter_id: 'METER001', kwh_amount: 1, reading_timestamp };
+}
+
+/** With an Idempotency-Key. */
+function withKey(method: string, key: string, body: object): RequestInit {
+  const init = json(method, body);
+  return { ...init, headers: { ...(init.headers as Record<string, string>), 'idempotency-key': key } };
 }
 
 async function publish(port: number, login: Login, readings: object[]): Promise<void> {

@@ -3,6 +3,8 @@ import type { NodeAPI } from 'node-red';
 import { closeAllBrokers } from '../../src/broker/runtime.js';
 import activityWindow from '../../nodes/activity-window.js';
 import apiError from '../../nodes/api-error.js';
+import batchResult from '../../nodes/batch-result.js';
+import batchWorker from '../../nodes/batch-worker.js';
 import deviceKeys from '../../nodes/device-keys.js';
 import devicePresence from '../../nodes/device-presence.js';
 import deviceRegistry from '../../nodes/device-registry.js';
@@ -13,6 +15,8 @@ import meterDatabase from '../../nodes/meter-database.js';
 import meterKeyring from '../../nodes/meter-keyring.js';
 import meterMqtt from '../../nodes/meter-mqtt.js';
 import meterQuery from '../../nodes/meter-query.js';
+import readingAnswer from '../../nodes/reading-answer.js';
+import readingBatch from '../../nodes/reading-batch.js';
 import readingStore from '../../nodes/reading-store.js';
 import readingValidator from '../../nodes/reading-validator.js';
 import virtualMeter from '../../nodes/virtual-meter.js';
@@ -27,6 +31,10 @@ const all: ((RED: NodeAPI) => void)[] = [
   meterAuthBroker,
   readingValidator,
   readingStore,
+  readingAnswer,
+  readingBatch,
+  batchWorker,
+  batchResult,
   messageStore,
   messageQuarantine,
   devicePresence,

@@ -5,6 +5,7 @@ import type { Document } from './model.js';
 import { operationPaths, operationSchemas } from './operation.js';
 import { readingPaths, readingSchemas } from './readings.js';
 import { refusalSchemas } from './refusals.js';
+import { submissionPaths, submissionSchemas } from './submissions.js';
 
 export type * from './model.js';
 
@@ -26,12 +27,20 @@ export function openApiDocument(version: string): Document {
     ],
     // The demo profile serves everybody on loopback, production asks for a login.
     security: [{}, { login: [] }],
-    paths: { ...devicePaths, ...deviceKeyPaths, ...readingPaths, ...brokerPaths, ...operationPaths },
+    paths: {
+      ...devicePaths,
+      ...deviceKeyPaths,
+      ...readingPaths,
+      ...submissionPaths,
+      ...brokerPaths,
+      ...operationPaths,
+    },
     components: {
       schemas: {
         ...deviceSchemas,
         ...deviceKeySchemas,
         ...readingSchemas,
+        ...submissionSchemas,
         ...brokerSchemas,
         ...operationSchemas,
         ...refusalSchemas,

@@ -1,0 +1,100 @@
+import type { NodeAPI, NodeDef } from 'node-red';
+import { acquireQueue, releaseQueue } from '../src/batches/queue.js';
+import { createSubmissions, type Submissions, type Submitter } from '../src/batches/submissions.js';
+import type { Database } from '../src/database/database.js';
+import { DomainError } from '../src/errors.js';
+import { createValidator } from '../src/readings/validate.js';
+import { createVerifier, type Verifier } from '../src/readings/verify.js';
+import { showAnswers } from './answers.js';
+import { defineNode, type Message, type Use } from './define-node.js';
+import type { KeyringResource } from './meter-keyring.js';
+import { answer, refusal } from './outcome.js';
+import { asksFor, chosenOperation, type Request } from './request.js';
+import { numberSetting, textSetting } from './setting.js';
+
+interface Config extends NodeDef {
+  database: string;
+  keyring: string;
+  operation: string;
+  operationType: 'operation' | 'msg';
+  sizeMax: string;
+  retriesMax: string;
+}
+
+/** Accepts batches of readings, and tells what became of them. */
+export default function (RED: NodeAPI): void {
+  defineNode<Config, 'result' | 'refused'>(RED, {
+    type: 'reading-batch',
+    outputs: ['result', 'refused'],
+    start(config, host) {
+      const limits = limitsOf(config);
+      const database = host.use<Database>(config.database, 'database');
+      const verifier = verifierOf(host.use, config);
+      const submissions = createSubmissions(database, acquireQueue(database), {
+        validator: createValidator(),
+        verifier,
+        ...limits,
+      });
+      const answers = showAnswers(host);
+      const underWay = new Set<Promise<unknown>>();
+      return {
+        async input(message, emit) {
+          const name = chosenOperation(RED, config, message);
+          const operation = operations[name];
+          if (operation === undefined) throw new DomainError('CONFIGURATION', `No operation "${name}"`);
+          const begun = performance.now();
+          const work = operation.run(submissions, asksFor(message), submitterOf(message));
+          underWay.add(work);
+          try {
+            const result = answer(message, 'result', operation.status, await work);
+            answers.show(name, operation.status, performance.now() - begun);
+            emit({ result });
+          } catch (error) {
+            const refused = refusal(message, error);
+            answers.show(name, Number(refused['statusCode']), performance.now() - begun);
+            emit({ refused });
+          } finally {
+            underWay.delete(work);
+          }
+        },
+        async close() {
+          await Promise.allSettled(underWay);
+          await verifier?.close();
+          await releaseQueue(database);
+        },
+      };
+    },
+  });
+}
+
+/** As in reading-validator: without a keyring nobody's signature is looked at. */
+function verifierOf(use: Use, config: Config): Verifier | undefined {
+  if (textSetting(config.keyring, '') === '') return undefined;
+  const { keyring, method } = use<KeyringResource>(config.keyring, 'keyring');
+  return createVerifier(keyring, { method });
+}
+
+interface Operation {
+  readonly status: number;
+  run(submissions: Submissions, request: Request, by: Submitter): Promise<unknown>;
+}
+
+const operations: Readonly<Record<string, Operation | undefined>> = {
+  submit: { status: 202, run: (submissions, { body }, by) => submissions.submit(body, by) },
+  get: { status: 200, run: (submissions, { id }) => submissions.get(id) },
+};
+
+function limitsOf(config: Config): { sizeMax: number; retriesMax: number } {
+  const whole = true;
+  return {
+    sizeMax: numberSetting(config.sizeMax, 1000, { name: 'Readings', min: 1, max: 1000, whole }),
+    retriesMax: numberSetting(config.retriesMax, 3, { name: 'Attempts', min: 0, max: 100, whole }),
+  };
+}
+
+function submitterOf(message: Message): Submitter {
+  const caller = message['caller'] as { name?: string } | undefined;
+  const request = message['req'] as { headers?: Record<string, string | undefined> } | undefined;
+  const given = request === undefined ? message['idempotencyKey'] : request.headers?.['idempotency-key'];
+  return { caller: caller?.name ?? 'demo', ...(typeof given === 'string' ? { key: given } : {}) };
+}
