@@ -1,11 +1,17 @@
 import assert from 'node:assert/strict';
 import { secretMatches } from '../../src/devices/credentials.js';
+import { createDeviceKeys } from '../../src/devices/keys/device-keys.js';
+import { createKeyring } from '../../src/devices/keys/keyring.js';
+import { masterKey } from '../../src/devices/keys/master-key.js';
 import { createRegistry } from '../../src/devices/registry.js';
 import {
   createVirtualFleet,
   type VirtualFleet,
   type VirtualFleetOptions,
 } from '../../src/mocks/virtual-fleet.js';
+import { isRejection, type Reading } from '../../src/readings/reading.js';
+import { createValidator } from '../../src/readings/validate.js';
+import { createVerifier } from '../../src/readings/verify.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 import { startListeningBroker, type ListeningBroker } from './listening-broker.js';
@@ -88,6 +94,33 @@ describe('A virtual fleet', () => {
         ['REAL', '09000030529'],
       ],
     );
+  });
+
+  it('signs with two of six meters when it has keys: what the verifier takes, also after a restart', async () => {
+    const master = masterKey('11'.repeat(32));
+    const keys = createDeviceKeys(test.database, master);
+    const keyring = createKeyring(test.database, master);
+    const verifier = createVerifier(keyring);
+    const validator = createValidator();
+    for (const turn of [1, 2]) {
+      broker.heard.length = 0;
+      fleet = fleetOf({ count: 6, keys });
+      await fleet.start();
+      await eventually(() => assert.equal(fleet.state.acknowledged, 24));
+      const readings = broker.heard.map(({ payload }) =>
+        validator.validateOne(payload, { source: 'mqtt', received_at: Date.now() }),
+      );
+      const valid = readings.filter((one): one is Reading => !isRejection(one));
+      const signing = new Set(
+        valid.filter(({ signature }) => typeof signature === 'string').map((one) => one.meter_id),
+      );
+      assert.deepEqual([...signing].sort(), ['DEMO-05', 'DEMO-06']);
+      const verdicts = await verifier.verify(valid, { signal: new AbortController().signal });
+      assert.deepEqual([verdicts.valid.length, verdicts.rejected], [24, []], `start ${turn}`);
+      await fleet.stop();
+    }
+    await verifier.close();
+    await keyring.close();
   });
 
   it('tells listeners what each meter does, and is silent after stop', async () => {

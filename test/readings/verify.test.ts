@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createSecretKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
+import { openDatabase } from '../../src/database/database.js';
 import { createDeviceKeys, type DeviceKeys } from '../../src/devices/keys/device-keys.js';
 import { createKeyring, type Keyring } from '../../src/devices/keys/keyring.js';
 import { masterKey } from '../../src/devices/keys/master-key.js';
@@ -10,6 +11,7 @@ import { canonicalString, hmacSignature } from '../../src/readings/signature.js'
 import { createVerifier, type AuthMethod, type Verifier } from '../../src/readings/verify.js';
 import { createAdmin, createTestDatabase, type TestDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
+import { startFaultProxy, through } from '../support/fault-proxy.js';
 
 const caller = { name: 'test' };
 const key = masterKey('11'.repeat(32));
@@ -255,6 +257,36 @@ describe('the verifier of signatures', () => {
     });
     await admin.close();
     await eventually(async () => assert.deepEqual(await outcomeOf(verifier, signed), ['KEY_REVOKED']));
+  });
+
+  it('trusts no key in memory while the database is away, and waits instead of refusing [M-13]', async () => {
+    const { meter, secret } = await withHmac();
+    const signed = reading(meter, hmacSignature(canonicalString(meter, energy, time), secret));
+    const { hostname, port } = new URL(test.url);
+    const line = await startFaultProxy({ host: hostname, port: Number(port) });
+    const distant = openDatabase({ url: through(line, test.url), connectionsMax: 2, queryTimeoutMs: 1_000 });
+    await distant.ready(10_000);
+    const cut = createKeyring(distant, key);
+    const verifier = createVerifier(cut);
+    await eventually(async () => {
+      await cut.load([meter], wait);
+      assert.ok(cut.get(meter));
+    });
+    line.cut();
+    await eventually(() => distant.state === 'down');
+    const { valid, rejected, later } = verifier.begin([signed], wait);
+    assert.deepEqual([valid, rejected, later?.readings], [[], [], [signed]]);
+    await keys.revoke(meter, caller);
+    line.pass();
+    const verdicts = await later?.verdicts;
+    assert.deepEqual(
+      verdicts?.rejected.map(({ code }) => code),
+      ['KEY_REVOKED'],
+    );
+    await verifier.close();
+    await cut.close();
+    await distant.close();
+    await line.close();
   });
 
   it('says so when a secret was encrypted under another master key, and judges the others', async () => {

@@ -51,8 +51,7 @@ describe('a revoked device', () => {
   }
 
   function connect({ broker }: Instance, user: string, password: string): Promise<MqttClient> {
-    const port = broker as unknown as { port?: number; ports?: { mqtt: number | null } };
-    const url = `mqtt://127.0.0.1:${port.port ?? port.ports?.mqtt}`;
+    const url = `mqtt://127.0.0.1:${broker.ports.mqtt}`;
     return mqtt
       .connectAsync(url, {
         username: user,
