@@ -13,8 +13,10 @@ import messageStore from '../../nodes/message-store.js';
 import meterAuthBroker from '../../nodes/meter-auth-broker.js';
 import meterDatabase from '../../nodes/meter-database.js';
 import meterKeyring from '../../nodes/meter-keyring.js';
+import meterInbound from '../../nodes/meter-inbound.js';
 import meterMqtt from '../../nodes/meter-mqtt.js';
 import meterQuery from '../../nodes/meter-query.js';
+import mqttAuthority from '../../nodes/mqtt-authority.js';
 import readingAnswer from '../../nodes/reading-answer.js';
 import readingBatch from '../../nodes/reading-batch.js';
 import readingStore from '../../nodes/reading-store.js';
@@ -29,6 +31,8 @@ const all: ((RED: NodeAPI) => void)[] = [
   meterMqtt,
   meterKeyring,
   meterAuthBroker,
+  meterInbound,
+  mqttAuthority,
   readingValidator,
   readingStore,
   readingAnswer,

@@ -56,6 +56,7 @@ export async function startMosquitto({ logins }: MosquittoOptions = {}): Promise
   let child: ChildProcess | undefined;
 
   async function start(): Promise<void> {
+    if (child !== undefined && child.exitCode === null) return;
     let said = '';
     const started = spawn(program ?? '', ['-c', file], { stdio: ['ignore', 'ignore', 'pipe'] });
     started.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
