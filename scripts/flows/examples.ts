@@ -19,9 +19,13 @@ export function exampleTexts(files: readonly FlowFile[]): Map<string, string> {
   );
 }
 
+/** Those that the nodes refer to, and those that these refer to in turn. */
 function usedBy(nodes: readonly FlowNode[], shared: readonly FlowNode[]): FlowNode[] {
   const used = new Set(nodes.flatMap((node) => stringsOf({ ...node, id: null })));
-  return shared.filter((node) => used.has(node.id));
+  const found = shared.filter((node) => used.has(node.id));
+  const others = shared.filter((node) => !used.has(node.id));
+  const more = found.length === 0 ? [] : usedBy(found, others);
+  return shared.filter((node) => found.includes(node) || more.includes(node));
 }
 
 /** A link to a tab that is not in the example would dangle. */
