@@ -25,6 +25,7 @@ const order = [
   'readings',
   'submit',
   'batch',
+  'anomalies',
   'virtual-meters',
   'dashboard',
 ];

@@ -157,5 +157,11 @@ export const metrics = {
     buckets: [1, 10, 50, 100, 250, 500, 1000],
     registers,
   }),
+  anomalies: new Counter({
+    name: 'meterflow_anomalies_total',
+    help: 'What was noticed as out of the ordinary, by kind',
+    labelNames: ['kind'],
+    registers,
+  }),
   databaseUp: new Gauge({ name: 'meterflow_database_up', help: '1 while the database answers', registers }),
 } as const;

@@ -166,6 +166,8 @@ describe('the API answers as its document says [H-18]', function () {
     [`POST ${batch}`, batch, withKey('POST', 'one', { readings: [1] }), '202'],
     [`POST ${batch}`, batch, withKey('POST', 'one', { readings: [2] }), '422 IDEMPOTENCY_KEY_REUSED'],
     ['GET /api/meters/batches/{job_id}', `/api/meters/batches/${noJob}`, undefined, '404 BATCH_UNKNOWN'],
+    ['GET /api/admin/anomalies', '/api/admin/anomalies', undefined, '200'],
+    ['GET /api/admin/anomalies', '/api/admin/anomalies?kind=odd', undefined, '400 SCHEMA_INVALID'],
     ['GET /healthz', '/healthz', undefined, '200'],
     ['GET /readyz', '/readyz', undefined, '200'],
     ['GET /metrics', '/metrics', undefined, '200'],
@@ -251,7 +253,7 @@ describe('the API answers as its document says [H-18]', function () {
   }
 
   it('tells nothing of a fault of its own', async () => {
-    const tables = ['devices', 'reading_batches', 'meter_readings'];
+    const tables = ['devices', 'anomalies', 'reading_batches', 'meter_readings'];
     for (const table of tables)
       await database.database.query({ text: `alter table ${table} rename to ${table}_away` });
     try {

@@ -2,6 +2,8 @@ import helper from 'node-red-node-test-helper';
 import type { NodeAPI } from 'node-red';
 import { closeAllBrokers } from '../../src/broker/runtime.js';
 import activityWindow from '../../nodes/activity-window.js';
+import anomalyList from '../../nodes/anomaly-list.js';
+import anomalyWatch from '../../nodes/anomaly-watch.js';
 import apiError from '../../nodes/api-error.js';
 import batchResult from '../../nodes/batch-result.js';
 import batchWorker from '../../nodes/batch-worker.js';
@@ -46,6 +48,8 @@ const all: ((RED: NodeAPI) => void)[] = [
   deviceKeys,
   meterQuery,
   apiError,
+  anomalyList,
+  anomalyWatch,
   activityWindow,
   virtualMeter,
 ];

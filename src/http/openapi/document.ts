@@ -1,4 +1,5 @@
 import { deviceKeyPaths, deviceKeySchemas } from './device-keys.js';
+import { anomalyPaths, anomalySchemas } from './anomalies.js';
 import { brokerPaths, brokerSchemas } from './brokers.js';
 import { devicePaths, deviceSchemas } from './devices.js';
 import type { Document } from './model.js';
@@ -31,6 +32,7 @@ export function openApiDocument(version: string): Document {
       ...devicePaths,
       ...deviceKeyPaths,
       ...readingPaths,
+      ...anomalyPaths,
       ...submissionPaths,
       ...brokerPaths,
       ...operationPaths,
@@ -40,6 +42,7 @@ export function openApiDocument(version: string): Document {
         ...deviceSchemas,
         ...deviceKeySchemas,
         ...readingSchemas,
+        ...anomalySchemas,
         ...submissionSchemas,
         ...brokerSchemas,
         ...operationSchemas,

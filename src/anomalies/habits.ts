@@ -1,0 +1,83 @@
+import type { Reading } from '../readings/reading.js';
+
+const METERS_MAX = 50_000;
+/** Readings that a meter must have sent before it is judged: six hours of quarters. */
+const READINGS_MIN = 24;
+/** How fast a habit follows: half of it is from the last eight hours of quarters. */
+const WEIGHT = 1 / 48;
+/** So many outliers in a row are a new habit, to be learned from the beginning. */
+const OUTLIERS_MAX = 8;
+/** Whole ten-thousandths of a kWh: below this a habit is too small to be left. */
+const ENERGY_MIN = 1_000;
+
+interface Habit {
+  mean: number;
+  /** Mean distance from the mean. */
+  spread: number;
+  readings: number;
+  outliersInRow: number;
+  /** When it was last heard, Unix ms. */
+  heard: number;
+  isSilent: boolean;
+}
+
+/** What each meter usually uses, and when it was last heard: some hundred bytes per meter, bounded. */
+export class Habits {
+  private readonly meters = new Map<string, Habit>();
+
+  constructor(
+    private readonly outlierTimes: number,
+    private readonly silentMs: number,
+  ) {}
+
+  /** Returns what it usually uses, in ten-thousandths, when this reading is far beyond; else null. */
+  hear({ meter_id, energy }: Reading, now: number): number | null {
+    const habit = this.meters.get(meter_id) ?? this.meet(meter_id, now);
+    habit.heard = now;
+    habit.isSilent = false;
+    const { mean, spread } = habit;
+    const limit = Math.max(ENERGY_MIN, mean + this.outlierTimes * Math.max(spread, mean / 4));
+    if (habit.readings < READINGS_MIN || energy <= limit) {
+      habit.outliersInRow = 0;
+      this.learn(habit, energy);
+      return null;
+    }
+    habit.outliersInRow += 1;
+    if (habit.outliersInRow === OUTLIERS_MAX) Object.assign(habit, { readings: 0, outliersInRow: 0 });
+    return mean;
+  }
+
+  /** At the start: when a meter was last heard, from what is stored. */
+  remember(meter_id: string, heard: number): void {
+    if (!this.meters.has(meter_id)) this.meet(meter_id, heard);
+  }
+
+  /** Meters that have just become silent, with the time they were last heard. */
+  silent(now: number): { meter_id: string; heard: number }[] {
+    const found: { meter_id: string; heard: number }[] = [];
+    for (const [meter_id, habit] of this.meters) {
+      if (habit.isSilent || now - habit.heard < this.silentMs) continue;
+      habit.isSilent = true;
+      found.push({ meter_id, heard: habit.heard });
+    }
+    return found;
+  }
+
+  private meet(meter_id: string, heard: number): Habit {
+    if (this.meters.size >= METERS_MAX) {
+      const oldest = this.meters.keys().next();
+      if (oldest.done !== true) this.meters.delete(oldest.value);
+    }
+    const habit = { mean: 0, spread: 0, readings: 0, outliersInRow: 0, heard, isSilent: false };
+    this.meters.set(meter_id, habit);
+    return habit;
+  }
+
+  private learn(habit: Habit, energy: number): void {
+    habit.readings += 1;
+    const weight = Math.max(WEIGHT, 1 / habit.readings);
+    habit.spread += weight * (Math.abs(energy - habit.mean) - habit.spread);
+    habit.mean += weight * (energy - habit.mean);
+    if (habit.readings === 1) habit.spread = 0;
+  }
+}

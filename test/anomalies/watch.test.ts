@@ -1,0 +1,183 @@
+import assert from 'node:assert/strict';
+import { createAnomalies } from '../../src/anomalies/anomalies.js';
+import type { Noticed } from '../../src/anomalies/anomaly.js';
+import { createAnomalyWatch, type AnomalyWatch } from '../../src/anomalies/watch.js';
+import type { SessionEvent } from '../../src/broker/delivery.js';
+import type { Reading, Rejection } from '../../src/readings/reading.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+
+const minute = 60_000;
+const start = Date.parse('2026-11-20T12:00:00Z');
+
+describe('The watch for anomalies [H-23]', () => {
+  let now: number;
+  let watch: AnomalyWatch;
+
+  beforeEach(() => {
+    now = start;
+    watch = createAnomalyWatch({ now: () => now });
+  });
+
+  function uses(meter: string, ...energies: number[]): void {
+    watch.stored(energies.map((energy) => reading(meter, energy)));
+  }
+
+  const day = (energy: number): number[] => Array.from({ length: 96 }, (_, n) => energy + (n % 7) * 100);
+
+  it('notices a reading far beyond what its meter uses, and not the ordinary evening', () => {
+    uses('METER001', ...day(2_500), 6_000);
+    assert.deepEqual(watch.take(), []);
+    uses('METER001', 800_000);
+    assert.deepEqual(kinds(watch.take()), [['consumption_outlier', 'METER001', 1]]);
+  });
+
+  it('judges no meter before it knows 24 readings, and none by another', () => {
+    uses('BIG', ...day(400_000));
+    uses('METER001', ...day(2_500).slice(0, 20), 800_000);
+    assert.deepEqual(watch.take(), []);
+  });
+
+  it('takes eight outliers in a row for a new habit', () => {
+    uses('METER001', ...day(2_500), ...Array.from({ length: 40 }, () => 90_000));
+    assert.deepEqual(kinds(watch.take()), [['consumption_outlier', 'METER001', 8]]);
+  });
+
+  it('notices once that a meter fell silent, and again after it was back', () => {
+    uses('METER001', 2_500);
+    watch.remember('OLD', start - 30 * minute);
+    now += 31 * minute;
+    assert.deepEqual(kinds(watch.take()), [['silent_meter', 'OLD', 1]]);
+    now += 30 * minute;
+    assert.deepEqual(kinds(watch.take()), [['silent_meter', 'METER001', 1]]);
+    now += 600 * minute;
+    assert.deepEqual(watch.take(), []);
+    uses('METER001', 2_500);
+    now += 60 * minute;
+    assert.deepEqual(kinds(watch.take()), [['silent_meter', 'METER001', 1]]);
+  });
+
+  const bursts: [what: string, code: string, kind: string][] = [
+    ['what is malformed', 'SCHEMA_INVALID', 'malformed_burst'],
+    ['wrong signatures', 'SIGNATURE_INVALID', 'signature_burst'],
+    ['signatures of a key that was revoked', 'KEY_REVOKED', 'signature_burst'],
+  ];
+  for (const [what, code, kind] of bursts) {
+    it(`notices a burst of ${what}, and not nine in a minute`, () => {
+      watch.rejected(Array.from({ length: 9 }, () => rejection('METER001', code)));
+      assert.deepEqual(watch.take(), []);
+      watch.rejected([rejection('METER001', code)]);
+      assert.deepEqual(kinds(watch.take()), [[kind, 'METER001', 10]]);
+      now += 2 * minute;
+      watch.rejected(Array.from({ length: 9 }, () => rejection('METER001', code)));
+      assert.deepEqual(watch.take(), []);
+    });
+  }
+
+  it('does not take a refusal by another rule for a malformed one', () => {
+    watch.rejected(Array.from({ length: 100 }, () => rejection('METER001', 'TOO_CLOSE')));
+    assert.deepEqual(watch.take(), []);
+  });
+
+  it('notices a device that tries foreign topics', () => {
+    const hop = session({ event: 'refused', meter_id: 'METER001', reason: 'publish denied' });
+    watch.sessions([hop, { ...hop, event: 'disconnected' }, hop, { ...hop, reason: 'subscribe denied' }]);
+    assert.deepEqual(kinds(watch.take()), [['topic_hopping', 'METER001', 3]]);
+  });
+
+  it('notices refused logins and broken packets by their address, and no ordinary end', () => {
+    const refused = session({ event: 'refused', reason: 'bad credentials' });
+    const broken = session({ event: 'refused', reason: 'first packet is not CONNECT', address: '10.0.0.9' });
+    const ordinary = session({ event: 'disconnected', reason: 'keep alive', address: '10.0.0.8' });
+    for (let n = 0; n < 20; n++) watch.sessions([refused, ordinary]);
+    for (let n = 0; n < 10; n++) watch.sessions([broken]);
+    assert.deepEqual(kinds(watch.take()), [
+      ['malformed_burst', '10.0.0.9', 10],
+      ['refused_logins', '10.0.0.7', 20],
+    ]);
+  });
+
+  it('stays small whoever invents meters and addresses', () => {
+    for (let n = 0; n < 30_000; n++) {
+      const address = `host-${n}`;
+      for (let turn = 0; turn < 10; turn++)
+        watch.sessions([session({ reason: 'packet too large', address })]);
+    }
+    assert.equal(watch.take().length, 1_000);
+  });
+});
+
+describe('Anomalies that are kept', () => {
+  let test: TestDatabase;
+  before(async () => {
+    test = await createTestDatabase();
+  });
+  after(() => test.drop());
+
+  it('are one row per kind, subject and hour, counted up; listed by page, kind and meter', async () => {
+    const anomalies = createAnomalies(test.database);
+    const one = noticed('silent_meter', 'METER001', start);
+    await anomalies.keep([one, noticed('topic_hopping', 'METER002', start + 1)]);
+    await anomalies.keep([{ ...one, at: start + 5 * minute, reason: 'The last.' }]);
+    await anomalies.keep([{ ...one, at: start + 70 * minute }]);
+    const { data, total } = await anomalies.list({ limit: '2' });
+    assert.equal(total, 3);
+    assert.deepEqual(
+      data.map(({ kind, occurrences, last_at }) => [kind, occurrences, last_at]),
+      [
+        ['silent_meter', 1, '2026-11-20T13:10:00.000Z'],
+        ['silent_meter', 2, '2026-11-20T12:05:00.000Z'],
+      ],
+    );
+    assert.equal((await anomalies.list({ kind: 'topic_hopping' })).total, 1);
+    assert.equal((await anomalies.list({ meter_id: 'METER001' })).total, 2);
+    await assert.rejects(anomalies.list({ kind: 'odd' }), { code: 'SCHEMA_INVALID' });
+  });
+
+  it('are at most 10,000 rows; the oldest go', async () => {
+    await test.database.query({
+      text: `insert into anomalies (kind, subject, occurrences, reason, first_at, last_at, hour)
+             select 'silent_meter', 'M' || n, 1, '', now(), now(), now() from generate_series(1, 10050) as n`,
+    });
+    const anomalies = createAnomalies(test.database);
+    await anomalies.keep([noticed('silent_meter', 'LAST', Date.now() + minute)]);
+    const { data, total } = await anomalies.list({ limit: 1 });
+    assert.equal(total, 10_000);
+    assert.equal(data[0]?.subject, 'LAST');
+    assert.equal((await anomalies.list({ meter_id: 'METER001' })).total, 0);
+  });
+});
+
+function kinds(list: readonly Noticed[]): unknown[] {
+  return list
+    .map(({ kind, subject, occurrences }) => [kind, subject, occurrences] as const)
+    .sort(([one], [other]) => one.localeCompare(other));
+}
+
+function reading(meter_id: string, energy: number): Reading {
+  const place = { delivery: 0, part: 0, device_id: meter_id, user_id: null, topic: '', qos: 1 } as const;
+  return { ...place, meter_id, energy, time: start, source: 'mqtt', received_at: start };
+}
+
+function rejection(meter_id: string, code: string): Rejection {
+  const place = { delivery: 0, part: 0, device_id: meter_id, topic: '', qos: 1, payload: '' } as const;
+  return { ...place, meter_id, code, reason: '', received_at: start };
+}
+
+function session(more: Partial<SessionEvent>): SessionEvent {
+  return {
+    event: 'refused',
+    kind: 'unknown',
+    client_id: 'x',
+    mqtt_user: 'x',
+    device_id: null,
+    meter_id: null,
+    address: '10.0.0.7',
+    reason: null,
+    at: start,
+    ...more,
+  };
+}
+
+function noticed(kind: Noticed['kind'], meter: string, at: number): Noticed {
+  return { kind, subject: meter, meter_id: meter, occurrences: 1, reason: 'So.', at };
+}
