@@ -6,8 +6,11 @@ import type { Environment } from '../src/operation/environment.js';
 import { table } from '../src/operation/environment-table.js';
 import { listens } from '../src/operation/health.js';
 import type { Check } from '../src/operation/health.js';
+import { mqttWays } from '../src/operation/mqtt-ways.js';
+import type { MqttWay } from '../src/operation/mqtt-ways.js';
 import { claimSoleBroker } from '../src/operation/sole-broker.js';
 import type { SoleBroker } from '../src/operation/sole-broker.js';
+import { readCertificates } from '../src/broker/certificates.js';
 import { closeAllBrokers } from '../src/broker/runtime.js';
 import { prepareAccounts } from './accounts.js';
 import type { Closing } from './closing.js';
@@ -35,8 +38,9 @@ export async function bringUp({ root, environment, progress, closing, stopping }
   const front = await openFront(environment, checks, createGate(environment));
   closing.add('HTTP', () => front.doors.close(1_000));
   if (embeddedBroker) {
-    refuseWithoutTls(environment);
-    await refuseBusyMqttPort(environment);
+    checkCertificates(environment);
+    for (const way of mqttWays(environment)) await refuseBusyPort(environment.HOST, way);
+    warnOfMissingCertificates(environment, progress);
   }
   tellUnused(environment, progress);
   stopping.throwIfAborted();
@@ -76,21 +80,30 @@ export async function bringUp({ root, environment, progress, closing, stopping }
   else await progress.step('mqtt', 'the broker', () => untilBrokerListens(environment, progress, stopping));
 }
 
-/** Better not at all than unencrypted against somebody's will. */
-function refuseWithoutTls(environment: Environment): void {
-  if (environment.MQTT_ALLOW_PLAINTEXT) return;
-  throw new DomainError(
-    'CONFIGURATION',
-    'The embedded broker of this version speaks no TLS: set MQTT_ALLOW_PLAINTEXT=true behind a TLS proxy of your own, or MQTT_BROKER_HOST.',
-  );
+/** Files that cannot be used are told before anything heavy has begun, as a sentence; the broker reads them later. */
+function checkCertificates(environment: Environment): void {
+  const { MQTT_TLS_CERT: certFile, MQTT_TLS_KEY: keyFile, MQTT_TLS_CA: caFile } = environment;
+  if (certFile !== undefined && keyFile !== undefined) {
+    readCertificates({ certFile, keyFile, ...(caFile === undefined ? {} : { caFile }) });
+  } else if (!environment.MQTT_ALLOW_PLAINTEXT) {
+    // Better not at all than unencrypted against somebody's will.
+    throw new DomainError('CONFIGURATION', 'Without MQTT_ALLOW_PLAINTEXT the broker needs MQTT_TLS_CERT.');
+  }
+}
+
+function warnOfMissingCertificates(environment: Environment, progress: Progress): void {
+  if (environment.DEVICE_AUTH_METHOD === 'mtls' && environment.VIRTUAL_METERS > 0)
+    progress.warn(
+      'DEVICE_AUTH_METHOD=mtls: virtual meters have no certificates and are refused; set VIRTUAL_METERS=0',
+    );
 }
 
 /** Told before anything heavy has begun; the broker itself opens the port much later ([C-4]). */
-function refuseBusyMqttPort({ HOST: host, MQTT_BROKER_PORT: port }: Environment): Promise<void> {
+function refuseBusyPort(host: string, way: MqttWay): Promise<void> {
   return new Promise((resolve, reject) => {
     const probe = createServer();
-    probe.once('error', (error) => reject(portError(error, { port, variable: 'MQTT_BROKER_PORT' }, host)));
-    probe.listen(port, host, () => probe.close(() => resolve()));
+    probe.once('error', (error) => reject(portError(error, way, host)));
+    probe.listen(way.port, host, () => probe.close(() => resolve()));
   });
 }
 
@@ -102,9 +115,17 @@ function tellUnused(environment: Environment, progress: Progress): void {
 }
 
 async function brokerProblem(environment: Environment): Promise<string | undefined> {
-  const host = environment.MQTT_BROKER_HOST ?? reachable(environment.HOST);
-  const port = environment.MQTT_BROKER_PORT;
-  return (await listens(host, port)) ? undefined : `no MQTT broker answers on ${host}:${port}`;
+  const external = environment.MQTT_BROKER_HOST;
+  if (external !== undefined) return silence('MQTT broker', external, environment.MQTT_BROKER_PORT);
+  const host = reachable(environment.HOST);
+  const problems = await Promise.all(
+    mqttWays(environment).map(({ name, port }) => silence(`${name} broker`, host, port)),
+  );
+  return problems.filter((problem) => problem !== undefined).join('; ') || undefined;
+}
+
+async function silence(what: string, host: string, port: number): Promise<string | undefined> {
+  return (await listens(host, port)) ? undefined : `no ${what} answers on ${host}:${port}`;
 }
 
 const brokerMs = 10_000;

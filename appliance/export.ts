@@ -20,6 +20,11 @@ export function exportToFlows(environment: Environment, found: Found): void {
     if (!secret || neededByNodes.has(name)) process.env[name] = environment.texts.get(name) ?? '';
   }
   process.env['DATABASE_URL'] = found.databaseUrl;
+  for (const file of ['MQTT_TLS_CERT', 'MQTT_TLS_KEY', 'MQTT_TLS_CA'] as const)
+    process.env[file] = environment[file] ?? '';
+  // Our own flows use the way in that is there.
+  if (environment.MQTT_BROKER_HOST === undefined)
+    process.env['MQTT_USE_TLS'] = String(!environment.MQTT_ALLOW_PLAINTEXT);
   process.env['DATA_DIR'] = environment.DATA_DIR;
   process.env['MASTER_KEY'] = secretOf(environment, 'MASTER_KEY') ?? '';
   if (found.mqtt !== undefined) {

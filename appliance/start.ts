@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { DomainError } from '../src/errors.js';
 import { EnvironmentError, parseEnvironment } from '../src/operation/environment.js';
 import type { Environment } from '../src/operation/environment.js';
+import { mqttWays } from '../src/operation/mqtt-ways.js';
 import { logger } from '../src/operation/logging.js';
 import { bringUp } from './bring-up.js';
 import { createClosing } from './closing.js';
@@ -104,7 +105,6 @@ function nothing(): void {}
 
 function addresses(environment: Environment): [string, string][] {
   const http = `http://${place(environment.HOST, environment.PORT)}`;
-  const broker = environment.MQTT_BROKER_HOST ?? environment.HOST;
   return [
     ['Editor', `${http}/`],
     ['Dashboard', `${http}/dashboard`],
@@ -114,8 +114,14 @@ function addresses(environment: Environment): [string, string][] {
       'API, too',
       `http://${place(environment.HOST, port)}/api/meter_data`,
     ]),
-    ['MQTT', `mqtt://${place(broker, environment.MQTT_BROKER_PORT)}`],
+    ...mqttAddresses(environment),
   ];
+}
+
+function mqttAddresses(environment: Environment): [string, string][] {
+  const { MQTT_BROKER_HOST: external, MQTT_BROKER_PORT: port, MQTT_USE_TLS: tls, HOST: host } = environment;
+  if (external !== undefined) return [['MQTT', `${tls ? 'mqtts' : 'mqtt'}://${place(external, port)}`]];
+  return mqttWays(environment).map((way) => [way.name, `${way.scheme}://${place(host, way.port)}`]);
 }
 
 /** An address that can be typed into a browser: a wildcard is none. */

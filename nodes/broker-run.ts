@@ -15,10 +15,18 @@ export function runBroker(
   options: BrokerOptions,
 ): { close(): Promise<void> } {
   // Other settings need another broker; the same ones go on with the sockets from before the redeploy.
-  const key = JSON.stringify([host.node.id, options.host, options.port, options.limits]);
+  const key = JSON.stringify([
+    host.node.id,
+    options.host,
+    options.port,
+    options.tls,
+    options.webSocketPort,
+    options.deviceCertificates,
+    options.limits,
+  ]);
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
-  host.status('busy', `${options.port} · starting`);
+  host.status('busy', `${options.port ?? options.tls?.port} · starting`);
 
   const started = bringUp();
 
@@ -60,18 +68,28 @@ function showBroker(
   database: Database,
   perSecond: number,
 ): void {
-  const { clients, inflight, givenUp, saturated } = broker.stats();
+  const { clients, inflight, givenUp, saturated, certificateProblem } = broker.stats();
   const held = deliveries.stats().heldOldestMs;
-  const place = `${broker.port} · ${count(clients)} ${clients === 1 ? 'client' : 'clients'}`;
+  const place = `${portsOf(broker)} · ${count(clients)} ${clients === 1 ? 'client' : 'clients'}`;
   if (database.state === 'down') {
     host.status('warning', `${place} · database away${inflight > 0 ? `, ${count(inflight)} held` : ''}`);
   } else if (held > heldLongMs)
     host.status('warning', `${place} · ${count(inflight)} held for ${Math.round(held / 1000)} s`);
   else if (saturated) host.status('warning', `${place} · full: ${count(inflight)} in flight`);
+  else if (certificateProblem !== null)
+    host.status('warning', `${place} · old certificate: ${certificateProblem}`);
   else {
     const lost = givenUp > 0 ? ` · ${count(givenUp)} given up` : '';
     host.status('ok', `${place} · ${count(perSecond)}/s · ${count(inflight)} in flight${lost}`);
   }
+}
+
+/** `1883, 8883 TLS, 9001 WebSocket` */
+function portsOf({ ports }: Broker): string {
+  const { mqtt, mqtts, ws } = ports;
+  return [mqtt, mqtts === null ? null : `${mqtts} TLS`, ws === null ? null : `${ws} WebSocket`]
+    .filter((port) => port !== null)
+    .join(', ');
 }
 
 function count(number: number): string {

@@ -1,18 +1,26 @@
 import type { NodeAPI, NodeDef } from 'node-red';
-import type { BrokerOptions, BrokerSink } from '../src/broker/options.js';
+import type { BrokerOptions, BrokerSink, BrokerTls } from '../src/broker/options.js';
 import type { Database } from '../src/database/database.js';
 import { createDirectory } from '../src/devices/principals.js';
+import { DomainError } from '../src/errors.js';
 import { createQuarantine } from '../src/readings/quarantine.js';
 import { unsettledRejection } from '../src/readings/unsettled.js';
 import { runBroker } from './broker-run.js';
 import { defineNode, type Host } from './define-node.js';
-import { numberSetting, textSetting } from './setting.js';
+import { flagSetting, numberSetting, textSetting } from './setting.js';
 
 interface Config extends NodeDef {
   database: string;
   host: string;
   port: string;
   externalHost: string;
+  plaintext: boolean | string;
+  tlsPort: string;
+  tlsCert: string;
+  tlsKey: string;
+  tlsCa: string;
+  wsPort: string;
+  deviceCertificates: string;
   packetBytesMax: string;
   ratePerSecond: string;
   burst: string;
@@ -60,11 +68,29 @@ export default function (RED: NodeAPI): void {
   });
 }
 
-function settingsOf(config: Config): Pick<BrokerOptions, 'host' | 'port' | 'limits'> {
+type Settings = Pick<
+  BrokerOptions,
+  'host' | 'port' | 'tls' | 'webSocketPort' | 'deviceCertificates' | 'limits'
+>;
+
+function settingsOf(config: Config): Settings {
   const whole = true;
+  const tls = tlsOf(config);
+  const isPlain = flagSetting(config.plaintext, true);
+  if (!isPlain && tls === undefined) {
+    throw new DomainError('CONFIGURATION', 'Without plain MQTT a certificate and its key are needed.');
+  }
+  const port = portSetting(config.port, 1883, 'Port');
+  const webSocketPort = textSetting(config.wsPort, '');
   return {
     host: textSetting(config.host, '127.0.0.1'),
-    port: numberSetting(config.port, 1883, { name: 'Port', min: 1, max: 65_535, whole }),
+    port: isPlain ? port : null,
+    tls,
+    webSocketPort:
+      webSocketPort === '' ? undefined : portSetting(webSocketPort, 0, 'Port of MQTT over WebSocket'),
+    deviceCertificates: /^(required|mtls)$/i.test(textSetting(config.deviceCertificates, ''))
+      ? 'required'
+      : 'optional',
     limits: {
       packetBytesMax: numberSetting(config.packetBytesMax, 262_144, {
         name: 'Largest packet',
@@ -103,6 +129,22 @@ function settingsOf(config: Config): Pick<BrokerOptions, 'host' | 'port' | 'limi
         1000 * numberSetting(config.flowDeadlineSeconds, 15, { name: "Flow's deadline", min: 1, max: 300 }),
     },
   };
+}
+
+/** MQTTS is on when there is a certificate. */
+function tlsOf(config: Config): BrokerTls | undefined {
+  const certFile = textSetting(config.tlsCert, '');
+  const keyFile = textSetting(config.tlsKey, '');
+  const caFile = textSetting(config.tlsCa, '');
+  if (certFile === '' && keyFile === '') return undefined;
+  if (certFile === '' || keyFile === '')
+    throw new DomainError('CONFIGURATION', 'MQTTS needs both a certificate and its key.');
+  const port = portSetting(config.tlsPort, 8883, 'Port of MQTTS');
+  return { port, certFile, keyFile, ...(caFile === '' ? {} : { caFile }) };
+}
+
+function portSetting(value: unknown, fallback: number, name: string): number {
+  return numberSetting(value, fallback, { name, min: 1, max: 65_535, whole: true });
 }
 
 /** One message per batch. */

@@ -41,12 +41,13 @@ export default function (RED: NodeAPI): void {
       const names = createDeviceNames(database);
       const quarantine = createQuarantine(database);
       const closing = new AbortController();
-      const { host: broker, port, tls, username, password } = link;
+      const { host: broker, port, tls, trust, username, password } = link;
       const inbound = openInbound({
         ...settings,
         host: broker,
         port,
         tls,
+        trust,
         username,
         password,
         // The shared connection of meter-mqtt has the name itself.

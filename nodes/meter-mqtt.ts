@@ -1,5 +1,5 @@
 import type { NodeAPI, NodeDef } from 'node-red';
-import { openMqttLink, reachable, type MqttLink } from '../src/mqtt/link.js';
+import { openMqttLink, reachable, type MqttLink, type MqttLinkOptions } from '../src/mqtt/link.js';
 import { defineConfigNode } from './define-node.js';
 import { flagSetting, numberSetting, textSetting } from './setting.js';
 
@@ -8,6 +8,10 @@ interface Config extends NodeDef {
   embeddedHost: string;
   port: string;
   tls: boolean | string;
+  tlsPort: string;
+  ca: string;
+  cert: string;
+  key: string;
   clientId: string;
 }
 
@@ -24,8 +28,7 @@ export default function (RED: NodeAPI): void {
     open: (config, credentials, node) =>
       openMqttLink({
         host: textSetting(config.host, reachable(textSetting(config.embeddedHost, '127.0.0.1'))),
-        port: numberSetting(config.port, 1883, { name: 'Port', min: 1, max: 65535, whole: true }),
-        tls: flagSetting(config.tls, false),
+        ...wayTo(config),
         isExternal: textSetting(config.host, '') !== '',
         clientId: textSetting(config.clientId, `meterflow-${node.id}`),
         username: textSetting(credentials.user, ''),
@@ -33,4 +36,28 @@ export default function (RED: NodeAPI): void {
       }),
     close: (link) => link.close(),
   });
+}
+
+/** Our own broker is known by its very certificate, another one by its CA; only there we may have to show one, too. */
+function wayTo(config: Config): Pick<MqttLinkOptions, 'port' | 'tls' | 'trust'> {
+  const tls = flagSetting(config.tls, false);
+  const isOurs = textSetting(config.host, '') === '';
+  const certFile = textSetting(config.cert, '');
+  const port =
+    tls && isOurs
+      ? portSetting(config.tlsPort, 8883, 'Port of MQTTS')
+      : portSetting(config.port, tls ? 8883 : 1883, 'Port');
+  const trust = isOurs
+    ? { caFile: '', certFile: '', keyFile: '', pinnedFile: certFile }
+    : {
+        caFile: textSetting(config.ca, ''),
+        certFile,
+        keyFile: textSetting(config.key, ''),
+        pinnedFile: '',
+      };
+  return { port, tls, trust };
+}
+
+function portSetting(value: unknown, fallback: number, name: string): number {
+  return numberSetting(value, fallback, { name, min: 1, max: 65_535, whole: true });
 }

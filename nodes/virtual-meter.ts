@@ -34,7 +34,7 @@ export default function (RED: NodeAPI): void {
         return {};
       }
       const registry = createRegistry(host.use<Database>(config.database, 'database'));
-      const { host: broker, port, tls } = host.use<MqttLink>(config.mqtt, 'broker');
+      const { host: broker, port, tls, trust } = host.use<MqttLink>(config.mqtt, 'broker');
       const { node } = host;
       const log = { info: (line: string) => node.debug(line), warn: (line: string) => node.warn(line) };
       const signing = signingOf(host, config);
@@ -42,7 +42,7 @@ export default function (RED: NodeAPI): void {
         ...settings,
         ...signing,
         registry,
-        mqtt: { host: broker, port, tls },
+        mqtt: { host: broker, port, tls, trust },
         log,
       });
       fleet.onState((meter) => {

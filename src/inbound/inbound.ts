@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { elapsedMs } from '../broker/clock.js';
 import { deliveries } from '../broker/deliveries.js';
 import { DomainError } from '../errors.js';
+import { tlsOptions, type TlsOptions } from '../mqtt/trust.js';
 import { metrics } from '../operation/metrics.js';
 import { Intake } from './intake.js';
 import { defaultInboundLimits, type Inbound, type InboundOptions, type SoleRight } from './options.js';
@@ -112,8 +113,18 @@ export function openInbound(options: InboundOptions): Inbound {
       retry = setTimeout(connect, backoffMinMs);
       return;
     }
+    let secure: TlsOptions;
+    try {
+      // Read at each connect: certificates are renewed while we run.
+      secure = options.tls && options.trust !== undefined ? tlsOptions(options.trust) : {};
+    } catch (error) {
+      reason = error instanceof Error ? error.message : String(error);
+      log?.warn(`Not connected to broker ${address}: ${reason}`);
+      retry = setTimeout(connect, backoffMaxMs);
+      return;
+    }
     session = new InboundSession(
-      { ...options, version, inflightMax: limits.inflightMax, sessionSeconds: limits.sessionSeconds },
+      { ...options, secure, version, inflightMax: limits.inflightMax, sessionSeconds: limits.sessionSeconds },
       host,
     );
   }

@@ -2,12 +2,15 @@ import type { Delivery } from '../broker/delivery.js';
 import type { BrokerLog } from '../broker/options.js';
 import type { DeviceNames } from '../devices/names.js';
 import type { Rejection } from '../readings/reading.js';
+import type { Trust } from '../mqtt/trust.js';
 
 /** Where the external broker is, and who we are there. */
 export interface InboundAddress {
   readonly host: string;
   readonly port: number;
   readonly tls: boolean;
+  /** With TLS; without it the public authorities are trusted. */
+  readonly trust?: Trust | undefined;
   /** Names the session that the broker keeps for us: stable over restarts, another one for each instance. */
   readonly clientId: string;
   /** '' when the broker asks for none. */

@@ -9,6 +9,7 @@ import {
   type Packet,
 } from 'mqtt-packet';
 import { elapsedMs } from '../broker/clock.js';
+import type { TlsOptions } from '../mqtt/trust.js';
 import { metrics } from '../operation/metrics.js';
 import type { InboundMessage } from './message.js';
 import type { InboundAddress } from './options.js';
@@ -20,6 +21,8 @@ export interface SessionOptions extends InboundAddress {
   readonly group: string;
   readonly inflightMax: number;
   readonly sessionSeconds: number;
+  /** With TLS: whom we trust, what we show. */
+  readonly secure?: TlsOptions;
 }
 
 export interface SessionHost {
@@ -78,7 +81,7 @@ export class InboundSession {
   ) {
     const { host: name, port, tls } = options;
     this.socket = tls
-      ? connectTls({ host: name, port, ...(isIP(name) === 0 ? { servername: name } : {}) })
+      ? connectTls({ host: name, port, ...(isIP(name) === 0 ? { servername: name } : {}), ...options.secure })
       : connectTcp({ host: name, port });
     this.socket.setNoDelay(true);
     const parser = createParser({ protocolVersion: options.version });

@@ -1,4 +1,5 @@
 import { connect, type IClientOptions, type MqttClient } from 'mqtt';
+import { keepTrust, tlsOptions, type Trust } from '../mqtt/trust.js';
 import { canonicalString } from '../readings/signature.js';
 import {
   energyOf,
@@ -16,6 +17,7 @@ export interface MeterConnection {
   readonly host: string;
   readonly port: number;
   readonly tls?: boolean;
+  readonly trust?: Trust | undefined;
   readonly username: string;
   readonly password: string;
 }
@@ -113,6 +115,8 @@ export function createVirtualMeter(options: VirtualMeterOptions): VirtualMeter {
 
   function open(): MqttClient {
     const opened = connect(connectOptions(options));
+    const { tls, trust } = options.mqtt;
+    if (tls === true && trust !== undefined) keepTrust(opened, trust);
     opened.on('connect', () => {
       opened.options.reconnectPeriod = reconnectMs;
       log?.info(`${meterId}: Connected to broker ${options.mqtt.host}:${options.mqtt.port}`);
@@ -219,6 +223,7 @@ function connectOptions({ meterId, mqtt }: VirtualMeterOptions): IClientOptions 
     host: mqtt.host,
     port: mqtt.port,
     protocol: mqtt.tls === true ? 'mqtts' : 'mqtt',
+    ...(mqtt.tls === true && mqtt.trust !== undefined ? tlsOptions(mqtt.trust) : {}),
     username: mqtt.username,
     password: mqtt.password,
     clientId: meterId,

@@ -1,5 +1,6 @@
 import { connect, type MqttClient } from 'mqtt';
 import { DomainError } from '../errors.js';
+import { keepTrust, tlsOptions, type Trust } from './trust.js';
 
 export interface MqttLinkOptions {
   readonly host: string;
@@ -10,6 +11,8 @@ export interface MqttLinkOptions {
   /** '' when the broker asks for none. */
   readonly username: string;
   readonly password: string;
+  /** With TLS; without it the public authorities are trusted. */
+  readonly trust?: Trust | undefined;
 }
 
 export interface Publication {
@@ -30,6 +33,7 @@ export interface MqttLink {
   readonly password: string;
   /** False: it is our own embedded broker. */
   readonly isExternal: boolean;
+  readonly trust: Trust | undefined;
   /** Resolves when the broker has acknowledged; BROKER_UNAVAILABLE when that takes longer than 10 s. */
   publish(publication: Publication): Promise<void>;
   close(): Promise<void>;
@@ -49,6 +53,7 @@ export function openMqttLink(options: MqttLinkOptions): MqttLink {
     username,
     password,
     isExternal,
+    trust: options.trust,
     async publish(publication) {
       client ??= connectTo(options);
       await withDeadline(send(client, publication), `${host}:${port}`);
@@ -73,7 +78,9 @@ function connectTo(options: MqttLinkOptions): MqttClient {
     ...(options.username === '' ? {} : { username: options.username, password: options.password }),
     reconnectPeriod: 1000,
     connectTimeout: publishTimeoutMs,
+    ...(options.tls && options.trust !== undefined ? tlsOptions(options.trust) : {}),
   });
+  if (options.tls && options.trust !== undefined) keepTrust(client, options.trust);
   // Without a listener an unreachable broker would end the process; publications report it by their deadline.
   client.on('error', () => undefined);
   return client;

@@ -7,8 +7,7 @@ export function ruleProblems(environment: Environment): string[] {
   const problems: string[] = [];
   if (set('MQTT_TLS_CERT') !== set('MQTT_TLS_KEY'))
     problems.push('MQTT_TLS_CERT and MQTT_TLS_KEY belong together.');
-  if (set('MQTT_TLS_CA') && !set('MQTT_TLS_CERT'))
-    problems.push('MQTT_TLS_CA needs MQTT_TLS_CERT and MQTT_TLS_KEY.');
+  problems.push(...tlsProblems(environment));
   if (set('NATS_USER') !== set('NATS_PASSWORD'))
     problems.push('NATS_USER and NATS_PASSWORD belong together.');
   const logins = (['NATS_CREDS', 'NATS_TOKEN', 'NATS_USER'] as const).filter(set);
@@ -21,12 +20,33 @@ export function ruleProblems(environment: Environment): string[] {
   return [...problems, ...portProblems(environment)];
 }
 
+/** An external broker may be trusted by its CA alone, and needs nothing of ours. */
+function tlsProblems(environment: Environment): string[] {
+  if (environment.MQTT_BROKER_HOST !== undefined) return [];
+  const set = (name: string) => environment.explicit.has(name);
+  const problems: string[] = [];
+  if (set('MQTT_TLS_CA') && !set('MQTT_TLS_CERT'))
+    problems.push('MQTT_TLS_CA needs MQTT_TLS_CERT and MQTT_TLS_KEY.');
+  if (environment.DEVICE_AUTH_METHOD === 'mtls' && !set('MQTT_TLS_CA')) {
+    problems.push(
+      'DEVICE_AUTH_METHOD is "mtls", but without MQTT_TLS_CA no device can show a certificate: set MQTT_TLS_CA, MQTT_TLS_CERT and MQTT_TLS_KEY.',
+    );
+  }
+  // Where production forbids it by itself, the missing TLS is told below.
+  if (set('MQTT_ALLOW_PLAINTEXT') && !environment.MQTT_ALLOW_PLAINTEXT && !set('MQTT_TLS_CERT'))
+    problems.push('MQTT_ALLOW_PLAINTEXT is false: set MQTT_TLS_CERT and MQTT_TLS_KEY.');
+  return problems;
+}
+
 function portProblems(environment: Environment): string[] {
   const embedded = environment.MQTT_BROKER_HOST === undefined;
   const listeners: [string, number | undefined][] = [
     ['PORT', environment.PORT],
     ...(environment.HTTP_COMPAT_PORTS ?? []).map((port): [string, number] => ['HTTP_COMPAT_PORTS', port]),
-    ['MQTT_BROKER_PORT', embedded ? environment.MQTT_BROKER_PORT : undefined],
+    [
+      'MQTT_BROKER_PORT',
+      embedded && environment.MQTT_ALLOW_PLAINTEXT ? environment.MQTT_BROKER_PORT : undefined,
+    ],
     [
       'MQTT_TLS_PORT',
       embedded && environment.MQTT_TLS_CERT !== undefined ? environment.MQTT_TLS_PORT : undefined,

@@ -79,15 +79,21 @@ export const groups = {
     MQTT_TLS_PORT: given(kind.port, {
       default: '8883',
       meaning: 'MQTTS, when certificate and key are given',
-      later: true,
     }),
-    MQTT_TLS_CERT: optional(kind.file, { meaning: 'PEM file', later: true }),
-    MQTT_TLS_KEY: optional(kind.file, { meaning: 'PEM file', later: true }),
-    MQTT_TLS_CA: optional(kind.file, { meaning: 'PEM file; asks for client certificates', later: true }),
-    MQTT_WS_PORT: optional(kind.port, { meaning: 'MQTT over WebSocket; unset: off', later: true }),
+    MQTT_TLS_CERT: optional(kind.file, {
+      meaning: "PEM file, the broker's certificate; towards an external broker, ours",
+    }),
+    MQTT_TLS_KEY: optional(kind.file, { meaning: 'PEM file, its key without a passphrase' }),
+    MQTT_TLS_CA: optional(kind.file, {
+      meaning:
+        'PEM file: devices may log in with a certificate of this CA; towards an external broker, the CA to trust',
+    }),
+    MQTT_WS_PORT: optional(kind.port, {
+      meaning: 'MQTT over WebSocket, wss when plain MQTT is not allowed; unset: off',
+    }),
     MQTT_ALLOW_PLAINTEXT: given(kind.flag, {
       default: { demo: 'true', production: 'false' },
-      meaning: 'MQTT without TLS',
+      meaning: 'MQTT without TLS; false: MQTT_BROKER_PORT stays closed',
     }),
     MQTT_MAX_PACKET_BYTES: given(kind.integer(1024, 268_435_455), {
       default: '262144',

@@ -47,6 +47,20 @@ describe('directory of logins', () => {
       assert.equal(await directory.authenticate(user, meter.password), 'refused');
   });
 
+  it('knows a device by a name in its certificate, meter_id or id, and nothing else', async () => {
+    const [meter, other] = [await newMeter(), await newMeter()];
+    await registry.update(other.id, { drn: '09000030529' }, caller);
+    await ensureAccount(test.database, { name: 'service', may_read: [], may_write: [] }, 'secret', caller);
+    for (const names of [[meter.user], [meter.id], ['a.example', meter.user, meter.id, '#']]) {
+      const found = await directory.identify(names);
+      assert.equal(typeof found === 'string' ? found : found.user, meter.user);
+    }
+    for (const names of [[], ['nobody'], ['09000030529'], ['service'], [meter.user, other.user]])
+      assert.equal(await directory.identify(names), 'refused', names.join());
+    await registry.remove(meter.id, caller);
+    await eventually(async () => assert.equal(await directory.identify([meter.id]), 'refused'));
+  });
+
   it('knows a service account with its filters until it is revoked', async () => {
     const account = { name: 'reader', may_read: ['devices/+/#'], may_write: [] };
     await ensureAccount(test.database, account, 'secret', caller);

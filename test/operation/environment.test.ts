@@ -107,6 +107,26 @@ describe('the environment', () => {
       { MQTT_TLS_CERT: '/no/such', MQTT_TLS_KEY: __filename },
       /MQTT_TLS_CERT is "\/no\/such"/,
     ],
+    [
+      'a CA without a certificate of the broker',
+      { MQTT_TLS_CA: __filename },
+      /MQTT_TLS_CA needs MQTT_TLS_CERT/,
+    ],
+    [
+      'client certificates that no device can show',
+      { DEVICE_AUTH_METHOD: 'mtls', MQTT_TLS_CERT: __filename, MQTT_TLS_KEY: __filename },
+      /without MQTT_TLS_CA no device can show a certificate/,
+    ],
+    [
+      'neither plain text nor TLS',
+      { MQTT_ALLOW_PLAINTEXT: 'false' },
+      /MQTT_ALLOW_PLAINTEXT is false: set MQTT_TLS_CERT/,
+    ],
+    [
+      'MQTTS and WebSocket on one port',
+      { MQTT_TLS_CERT: __filename, MQTT_TLS_KEY: __filename, MQTT_WS_PORT: '8883' },
+      /MQTT_TLS_PORT and MQTT_WS_PORT both ask for port 8883/,
+    ],
     ['two logins to NATS', { NATS_TOKEN: 't', NATS_CREDS: __filename }, /NATS_CREDS and NATS_TOKEN/],
     ['a NATS user without password', { NATS_USER: 'u' }, /NATS_USER and NATS_PASSWORD/],
     [
@@ -148,6 +168,20 @@ describe('the environment', () => {
     ]) {
       assert.ok(found.includes(name), name);
     }
+  });
+
+  it('takes TLS instead of a permission for plain text in production [S-1]', () => {
+    const { MQTT_ALLOW_PLAINTEXT: _, ...closed } = production;
+    assert.equal(problemsOf(closed).length, 1);
+    const tls = { MQTT_TLS_CERT: __filename, MQTT_TLS_KEY: __filename };
+    assert.deepEqual(problemsOf({ ...closed, ...tls }), []);
+    // The closed plain port is free for others.
+    assert.deepEqual(problemsOf({ ...closed, ...tls, MQTT_WS_PORT: '1883' }), []);
+  });
+
+  it('trusts an external broker by its CA alone', () => {
+    const external = { MQTT_BROKER_HOST: 'broker.example', MQTT_USE_TLS: 'true', MQTT_TLS_CA: __filename };
+    assert.deepEqual(problemsOf(external), []);
   });
 
   it('lets the demo out when somebody says so', () => {
