@@ -126,17 +126,14 @@ export const groups = {
     DEVICE_AUTH_METHOD: given(kind.choice('none', 'hmac', 'ed25519', 'mtls'), {
       default: { demo: 'none', production: 'hmac' },
       meaning: "what every device's readings must carry",
-      later: true,
     }),
     DEVICE_KEY_ROTATION_DAYS: given(kind.integer(1, 3650), {
       default: '90',
       meaning: 'a key is reported as due after it',
-      later: true,
     }),
     DEVICE_KEY_GRACE_DAYS: given(kind.integer(0, 3650), {
       default: '30',
       meaning: 'and refused after this many more',
-      later: true,
     }),
     REGISTRATIONS_PER_MINUTE: given(kind.limit, {
       default: { demo: 'unlimited', production: '5' },
