@@ -7,6 +7,7 @@ import { metrics } from '../operation/metrics.js';
 import { Intake } from './intake.js';
 import { defaultInboundLimits, type Inbound, type InboundOptions, type SoleRight } from './options.js';
 import { InboundSession, type SessionHost } from './session.js';
+import { filtersOf } from './topics.js';
 
 export type * from './options.js';
 
@@ -74,8 +75,10 @@ export function openInbound(options: InboundOptions): Inbound {
         mqtt: version === 5 ? '5' : '3.1.1',
         shared: isSharing,
       });
-      log?.info(`Subscribed to: ${isSharing ? `$share/${options.group}/…` : 'the topics of the devices'}`);
-      for (const filter of denied) log?.warn(`The broker refused the subscription to ${filter}`);
+      for (const filter of filtersOf(isSharing ? options.group : '')) {
+        if (denied.includes(filter)) log?.warn(`The broker refused the subscription to ${filter}`);
+        else log?.info(`Subscribed to: ${filter}`);
+      }
     },
     published: (current, packet) => intake.take(current, packet),
     ended(current, why, answer) {

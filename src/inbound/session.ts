@@ -68,6 +68,8 @@ export class InboundSession {
   private bytes = 0;
   private flushing = false;
   private isStopping = false;
+  /** What a stored session brings before it is known whether we may take it in; null once it is. */
+  private early: IPublishPacket[] | null = [];
   private readonly socket: Socket;
   private lastHeard = elapsedMs();
   private hasAnswered = false;
@@ -191,7 +193,15 @@ export class InboundSession {
     if (packet.qos === 2) return this.end('the broker sent QoS 2 although QoS 1 is subscribed');
     // Sent again on the same connection, as some brokers do after a while: its PUBACK is on its way.
     if (packet.qos === 1 && packet.dup && this.waiting.has(packet.messageId ?? 0)) return;
-    this.host.published(this, packet);
+    if (this.early === null) this.host.published(this, packet);
+    else this.early.push(packet);
+  }
+
+  private admit(): void {
+    const early = this.early ?? [];
+    this.early = null;
+    if (!this.isStopping) this.socket.resume();
+    for (const packet of early) this.host.published(this, packet);
   }
 
   private async welcome(packet: IConnackPacket): Promise<void> {
@@ -200,12 +210,14 @@ export class InboundSession {
     if (code !== 0) return this.end(connackReason(code), code === 1 || code === 0x84 ? 'refused' : 'unknown');
     this.isResumed = packet.sessionPresent;
     const shares = this.options.version === 5 && packet.properties?.sharedSubscriptionAvailable !== false;
+    this.socket.pause();
     try {
       this.group = await this.host.welcomed(this, { isResumed: this.isResumed, shares });
     } catch (error) {
       return this.end(error instanceof Error ? error.message : String(error));
     }
     if (this.isClosed) return;
+    this.admit();
     // A session from before may hold the other kind: both would bring every message twice.
     const others = this.group === '' ? this.options.group : '';
     if (this.isResumed && others !== this.group) {

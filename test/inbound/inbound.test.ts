@@ -411,6 +411,39 @@ describe('Brokers that are not like Mosquitto', () => {
     await fake.close();
   });
 
+  it('that bring what an old session kept are heard only once we may take it in', async () => {
+    const fake = await startFakeBroker((socket, packet) => {
+      if (packet.cmd === 'connect') {
+        const properties = { sharedSubscriptionAvailable: false };
+        reply(socket, { cmd: 'connack', reasonCode: 0, sessionPresent: true, properties });
+        const message = {
+          topic: 'meters/M/readings',
+          payload: 'kept',
+          qos: 1,
+          dup: false,
+          retain: false,
+        } as const;
+        reply(socket, { cmd: 'publish', ...message, messageId: 1 });
+      }
+      if (packet.cmd !== 'subscribe') return;
+      const granted = packet.subscriptions.map(() => 1);
+      reply(socket, { cmd: 'suback', messageId: packet.messageId ?? 0, granted });
+    });
+    const keeper = new Keeper(true);
+    let asked = 0;
+    const claim = async () => {
+      asked += 1;
+      if (asked === 1) throw new Error('another one has it');
+      return right;
+    };
+    const inbound = connectTo(fake.port, { sink: keeper.sink, claim });
+    await eventually(() => inbound.stats().reason === 'another one has it');
+    assert.equal(keeper.rejected.length, 0);
+    await eventually(() => keeper.rejected.length === 1 && inbound.stats().state === 'open');
+    await inbound.close();
+    await fake.close();
+  });
+
   it('that talk nonsense are left and tried again', async () => {
     const fake = await startFakeBroker(() => undefined, Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'));
     const inbound = connectTo(fake.port);
