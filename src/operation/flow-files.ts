@@ -23,6 +23,7 @@ const order = [
   'devices',
   'device-keys',
   'readings',
+  'quarantine',
   'submit',
   'batch',
   'anomalies',

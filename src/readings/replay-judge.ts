@@ -3,7 +3,7 @@ import type { Session } from '../database/database.js';
 import { DomainError } from '../errors.js';
 import type { Reading, Rejection } from './reading.js';
 import type { Corrections } from './replay-request.js';
-import { ownersOf, type ReplayRow } from './replay-store.js';
+import { findMeters, type RegisteredMeter, type ReplayRow } from './replay-store.js';
 import { createRules, defaultLimits, type ReadingLimits } from './rules.js';
 import { createValidator, type Validation } from './validate.js';
 import { partOf } from './wire-format.js';
@@ -12,7 +12,10 @@ export interface ReplayRules {
   readonly limits?: Partial<ReadingLimits>;
   /** The integrator's own JSON Schema. */
   readonly schema?: object;
-  /** Judges signatures, over what the meter sent and not over what an operator corrected. Absent: none are demanded. */
+  /**
+   * Judges signatures, over what the meter sent and not over what an operator corrected. Absent: what a meter with a key
+   * sent stays refused.
+   */
   readonly verify?: (
     readings: readonly Reading[],
     wait: { readonly signal: AbortSignal },
@@ -53,11 +56,14 @@ export function createReplayJudge({ limits = {}, schema, verify }: ReplayRules):
     const rejected: Rejection[] = [...judged.rejected];
     let valid: readonly Reading[] = judged.valid;
 
-    const owners = await ownersOf(database, [...new Set(valid.map(({ meter_id }) => meter_id))]);
-    for (const reading of valid)
-      if (!owners.has(reading.meter_id)) rejected.push(refused(reading, meterUnknown(reading)));
-    valid = valid.filter(({ meter_id }) => owners.has(meter_id));
-
+    const meters = await findMeters(database, [...new Set(valid.map(({ meter_id }) => meter_id))]);
+    const known: Reading[] = [];
+    for (const reading of valid) {
+      const refusal = unknownSender(reading, meters.get(reading.meter_id), verify !== undefined);
+      if (refusal === null) known.push(reading);
+      else rejected.push(refused(reading, refusal));
+    }
+    valid = known;
     if (verify !== undefined && valid.length > 0) {
       const verdicts = await verify(valid, { signal });
       rejected.push(...verdicts.rejected);
@@ -71,7 +77,7 @@ export function createReplayJudge({ limits = {}, schema, verify }: ReplayRules):
       const time = corrected(reading.time, corrections);
       const refusal = rules.check(reading.energy, time, reading.received_at);
       if (refusal !== null) rejected.push(refused(reading, refusal));
-      else timely.push({ ...reading, time, user_id: owners.get(reading.meter_id) ?? null });
+      else timely.push({ ...reading, time, user_id: meters.get(reading.meter_id)?.user_id ?? null });
     }
     return { valid: timely, rejected };
   };
@@ -136,11 +142,22 @@ function parsed(payload: string | Buffer): unknown {
   }
 }
 
-function meterUnknown({ meter_id }: Reading): { code: string; reason: string } {
-  return { code: 'METER_UNKNOWN', reason: `There is no meter ${meter_id} in the registry.` };
+/** Null: it may be judged. */
+function unknownSender(
+  { meter_id }: Reading,
+  meter: RegisteredMeter | undefined,
+  verifies: boolean,
+): Reason | null {
+  if (meter === undefined)
+    return { code: 'METER_UNKNOWN', reason: `There is no meter ${meter_id} in the registry.` };
+  if (!meter.signs || verifies) return null;
+  const reason = `The meter ${meter_id} has a key, and nothing here can verify its signatures.`;
+  return { code: 'SIGNATURE_INVALID', reason };
 }
 
-function refused(reading: Reading, { code, reason }: { code: string; reason: string }): Rejection {
+type Reason = Readonly<Record<'code' | 'reason', string>>;
+
+function refused(reading: Reading, { code, reason }: Reason): Rejection {
   const { delivery, part, device_id, meter_id, topic, qos, received_at, payload = '' } = reading;
   return {
     delivery,

@@ -65,15 +65,43 @@ export async function deleteQuarantined(tx: Session, id: string): Promise<Delete
   return rows[0] ?? null;
 }
 
-/** Whose each of these meters is; a meter that is not registered is not in the map. */
-export async function ownersOf(
+/** The device that a topic names: `{m}` is a meter_id or a drn, `{id}` an id ([M-12]). */
+export async function findSender(
+  database: Session,
+  topic: string,
+): Promise<{ readonly device_id: string; readonly meter_id: string } | null> {
+  const [family, name] = topic.split('/', 2);
+  const { rows } = await database.query<{ device_id: string; meter_id: string }>({
+    name: 'replay-sender',
+    text: `select id as device_id, meter_id from devices
+            where case $1 when 'devices' then id = $2
+                          when 'meters' then $2 in (meter_id, drn)
+                          when 'smartmeter' then $2 in (meter_id, drn) else false end
+            order by meter_id = $2 desc limit 1`,
+    values: [family, name?.replaceAll('\0', '\uFFFD')],
+  });
+  return rows[0] ?? null;
+}
+
+/** What the registry says of a meter. */
+export interface RegisteredMeter {
+  readonly meter_id: string;
+  readonly user_id: string | null;
+  /** It has a key, so its readings must be signed. */
+  readonly signs: boolean;
+}
+
+/** Those of these meters that are registered, by meter_id. */
+export async function findMeters(
   database: Session,
   meterIds: readonly string[],
-): Promise<Map<string, string | null>> {
-  const { rows } = await database.query<{ meter_id: string; user_id: string | null }>({
-    name: 'replay-owners',
-    text: `select meter_id, user_id from devices where meter_id = any($1::text[])`,
+): Promise<Map<string, RegisteredMeter>> {
+  const { rows } = await database.query<RegisteredMeter>({
+    name: 'replay-meters',
+    text: `select d.meter_id, d.user_id,
+                  exists (select 1 from device_keys k where k.meter_id = d.meter_id) as signs
+             from devices d where d.meter_id = any($1::text[])`,
     values: [meterIds],
   });
-  return new Map(rows.map(({ meter_id, user_id }) => [meter_id, user_id]));
+  return new Map(rows.map((meter) => [meter.meter_id, meter]));
 }

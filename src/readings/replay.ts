@@ -9,7 +9,7 @@ import type { ReplayOutcome } from './quarantined-message.js';
 import { insertRejections } from './quarantine-store.js';
 import { carriesReadings, createReplayJudge, type Judgement, type ReplayRules } from './replay-judge.js';
 import type { Corrections } from './replay-request.js';
-import { findReplayRow, lockForReplay, markReplayed, type ReplayRow } from './replay-store.js';
+import { findReplayRow, findSender, lockForReplay, markReplayed, type ReplayRow } from './replay-store.js';
 import { defaultLimits } from './rules.js';
 import { countOutcomes, storeWithin, type StoreResult } from './writer.js';
 
@@ -49,19 +49,29 @@ export function createReplay(database: Database, options: ReplayOptions = {}): R
   const messagePartitions = createPartitions(database, 'device_messages');
 
   return async (id, corrections, caller) => {
-    const row = await findReplayRow(database, id);
-    if (row === null) throw unknownMessage(id);
+    const found = await findReplayRow(database, id);
+    if (found === null) throw unknownMessage(id);
+    const row = await withSender(database, found);
     const settle = (outcome: Outcome) => async (tx: Session) => {
       await claim(tx, id);
       return record(tx, row, await outcome(tx), corrections, caller);
     };
-    const { replayed, counted } = carriesReadings(row)
-      ? await replayReadings(row, corrections, settle)
-      : await replayMessage(row, corrections, settle);
+    const { replayed, counted } = await replayWhole(row, corrections, settle);
     if (counted !== null) countOutcomes(counted);
     metrics.replays.inc({ outcome: replayed.outcome });
     return replayed;
   };
+
+  function replayWhole(row: ReplayRow, corrections: Corrections, settle: Settle): Promise<Settled> {
+    // Over HTTP the reading itself says which meter it is of; a message of a device is from somebody or nobody.
+    if (row.topic !== '' && row.meter_id === null) {
+      const refusal = { code: 'METER_UNKNOWN', reason: 'The topic still names no registered device.' };
+      return database.transaction(settle(() => Promise.resolve(refusedAll(row, refusal))));
+    }
+    return carriesReadings(row)
+      ? replayReadings(row, corrections, settle)
+      : replayMessage(row, corrections, settle);
+  }
 
   async function replayReadings(row: ReplayRow, corrections: Corrections, settle: Settle): Promise<Settled> {
     const judgement = await judge(database, row, corrections, signal);
@@ -79,23 +89,21 @@ export function createReplay(database: Database, options: ReplayOptions = {}): R
       // A value that the database cannot take stays refused, like in the writer.
       if (!isDataError(error)) throw error;
       const reason = `The database does not take it: ${error instanceof Error ? error.message : String(error)}.`;
-      return database.transaction(settle(() => Promise.resolve(refusedAll(row, reason))));
+      const refusal = { code: 'SCHEMA_INVALID', reason };
+      return database.transaction(settle(() => Promise.resolve(refusedAll(row, refusal))));
     }
   }
 
   async function replayMessage(row: ReplayRow, corrections: Corrections, settle: Settle): Promise<Settled> {
     if (corrections.time !== null || corrections.offsetMs !== 0 || corrections.ageMaxDays !== null)
       throw new DomainError('SCHEMA_INVALID', `The message ${row.id} carries no reading to correct.`);
-    const { device_id, meter_id, topic, qos, payload } = row;
+    const { topic, qos, payload } = row;
     const received_at = row.received_at.getTime();
-    if (device_id === null || meter_id === null)
-      return database.transaction(
-        settle(() => Promise.resolve(refusedAll(row, 'Nobody knows who sent it.'))),
-      );
+    const sender = { device_id: row.device_id ?? '', meter_id: row.meter_id ?? '' };
     return inPartitions(messagePartitions, [received_at], () =>
       database.transaction(
         settle(async (tx) => {
-          await insertMessages(tx, [{ device_id, meter_id, topic, qos, payload, received_at }]);
+          await insertMessages(tx, [{ ...sender, topic, qos, payload, received_at }]);
           return { judgement: nothing, result: { stored: 1 } };
         }),
       ),
@@ -179,10 +187,17 @@ function asDetails({ time, offsetMs, ageMaxDays }: Corrections, result: StoreRes
   };
 }
 
-function refusedAll(row: ReplayRow, reason: string): Awaited<ReturnType<Outcome>> {
+/** Kept when nobody was registered under the name in its topic; somebody may be by now. */
+async function withSender(database: Session, row: ReplayRow): Promise<ReplayRow> {
+  if (row.topic === '' || (row.meter_id !== null && row.device_id !== null)) return row;
+  const sender = await findSender(database, row.topic);
+  return sender === null ? row : { ...row, ...sender };
+}
+
+function refusedAll(row: ReplayRow, refusal: { code: string; reason: string }): Awaited<ReturnType<Outcome>> {
   const { device_id, meter_id, topic, qos, payload } = row;
   const place = { delivery: 0, part: 0, device_id, meter_id, topic, qos, payload };
-  const rejection = { ...place, code: 'SCHEMA_INVALID', reason, received_at: row.received_at.getTime() };
+  const rejection = { ...place, ...refusal, received_at: row.received_at.getTime() };
   return {
     judgement: { valid: [], rejected: [rejection] },
     result: { stored: [], duplicate: [], rejected: [] },

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
+import { createHmac, createSecretKey } from 'node:crypto';
 import { createRequire } from 'node:module';
 import mqtt from 'mqtt';
 import { openApiDocument, type Operation } from '../../src/http/openapi/document.js';
+import { canonicalString, hmacSignature } from '../../src/readings/signature.js';
 import { startAppliance, type Appliance } from '../support/appliance.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
@@ -24,6 +25,7 @@ const noJob = '0b9f4c1e-6f0e-4d7b-9a52-3c1f5f0f7a11';
 const filled: Readonly<Record<string, string>> = { id: 'METER001', meter_id: 'METER001', job_id: noJob };
 const submit = '/api/meters/submit-reading';
 const batch = '/api/meters/submit-readings-batch';
+const quarantine = '/api/admin/quarantine';
 
 describe('the API answers as its document says [H-18]', function () {
   this.timeout(150_000);
@@ -144,23 +146,23 @@ describe('the API answers as its document says [H-18]', function () {
       '200',
     ],
     ['POST /mqtt/acl', '/mqtt/acl', json('POST', { username: 'iot_user' }), '400 SCHEMA_INVALID'],
-    [`POST ${submit}`, submit, json('POST', reading(quarter(8))), '201'],
-    [`POST ${submit}`, submit, json('POST', reading(quarter(8))), '200'],
+    [`POST ${submit}`, submit, json('POST', readingAt(quarter(20))), '201'],
+    [`POST ${submit}`, submit, json('POST', readingAt(quarter(20))), '200'],
     [`POST ${submit}`, submit, json('POST', {}), '400 SCHEMA_INVALID'],
     [
       `POST ${submit}`,
       submit,
-      json('POST', { ...reading(quarter(9)), meter_id: 'NOBODY' }),
+      json('POST', { ...readingAt(quarter(21)), meter_id: 'NOBODY' }),
       '404 METER_UNKNOWN',
     ],
     [
       `POST ${submit}`,
       submit,
-      json('POST', { ...reading(quarter(9)), kwh_amount: 250 }),
+      json('POST', { ...readingAt(quarter(21)), kwh_amount: 250 }),
       '422 KWH_OUT_OF_RANGE',
     ],
-    [`POST ${submit}`, submit, json('POST', reading(quarter(1000))), '422 TIMESTAMP_OUT_OF_WINDOW'],
-    [`POST ${submit}`, submit, json('POST', reading(Date.parse(quarter(8)) + 60_000)), '422 TOO_CLOSE'],
+    [`POST ${submit}`, submit, json('POST', readingAt(quarter(1000))), '422 TIMESTAMP_OUT_OF_WINDOW'],
+    [`POST ${submit}`, submit, json('POST', readingAt(Date.parse(quarter(20)) + 60_000)), '422 TOO_CLOSE'],
     [`POST ${batch}`, batch, json('POST', { readings: [{ meter_id: 'NOBODY' }] }), '202'],
     [`POST ${batch}`, batch, json('POST', {}), '400 SCHEMA_INVALID'],
     [`POST ${batch}`, batch, withKey('POST', 'one', { readings: [1] }), '202'],
@@ -182,7 +184,7 @@ describe('the API answers as its document says [H-18]', function () {
   }
 
   it('shows a batch that was accepted', async () => {
-    const { text } = await ask(`POST ${batch}`, batch, json('POST', { readings: [reading(quarter(4))] }));
+    const { text } = await ask(`POST ${batch}`, batch, json('POST', { readings: [readingAt(quarter(4))] }));
     const { job_id } = JSON.parse(text) as { job_id: string };
     const { outcome } = await ask('GET /api/meters/batches/{job_id}', `/api/meters/batches/${job_id}`);
     assert.equal(outcome, '200');
@@ -193,7 +195,7 @@ describe('the API answers as its document says [H-18]', function () {
     const wanted = { meter_id: 'SIGNED', algorithm: 'hmac-sha256' };
     const { text } = await ask(registerKey, '/api/admin/devices/register', json('POST', wanted));
     const { secret } = JSON.parse(text) as { secret: string };
-    const unsigned = { ...reading(quarter(2)), meter_id: 'SIGNED' };
+    const unsigned = { ...readingAt(quarter(2)), meter_id: 'SIGNED' };
     const device_signature = createHmac('sha256', Buffer.from(secret, 'hex'))
       .update(`SIGNED|10000|${Date.parse(quarter(2))}`)
       .digest('hex');
@@ -209,6 +211,67 @@ describe('the API answers as its document says [H-18]', function () {
     await eventually(async () => (await outcomeOf({ ...unsigned, device_signature })) === '422 KEY_EXPIRED');
     await ask(revokeKey, '/api/admin/devices/SIGNED/revoke', json('POST', {}));
     await eventually(async () => (await outcomeOf({ ...unsigned, device_signature })) === '422 KEY_REVOKED');
+  });
+
+  it('replays what is in quarantine, and answers with the code of the rule that refuses it again', async () => {
+    const replayName = `POST ${quarantine}/{id}/replay`;
+    const one = `${quarantine}/{id}`;
+    const keep = async (payload: object, meter = 'METER001'): Promise<string> => {
+      const { rows: kept } = await database.database.query<{ id: string }>({
+        text: `insert into quarantined_messages (device_id, meter_id, topic, qos, code, reason, payload, received_at)
+               values ($1, $1, 'meters/' || $1 || '/readings', 1, 'FLOW_UNSETTLED', 'Lost.',
+                       convert_to($2, 'UTF8'), now()) returning id`,
+        values: [meter, JSON.stringify(payload)],
+      });
+      return kept[0]?.id ?? '';
+    };
+    const replay = async (id: string, body: object = {}) =>
+      (await ask(replayName, `${quarantine}/${id}/replay`, json('POST', body))).outcome;
+    const reading = { kwh_amount: 1, reading_timestamp: quarter(8) };
+
+    const good = await keep(reading);
+    assert.equal(await replay(good, { kwh_amount: 2 }), '400 SCHEMA_INVALID');
+    assert.equal(await replay(good), '200');
+    assert.equal(await replay(good), '409 MESSAGE_REPLAYED');
+    assert.equal((await ask(`GET ${one}`, `${quarantine}/${good}`)).outcome, '200');
+    assert.equal((await ask(`DELETE ${one}`, `${quarantine}/${good}`, { method: 'DELETE' })).outcome, '200');
+    assert.equal((await ask(`GET ${one}`, `${quarantine}/${good}`)).outcome, '404 MESSAGE_UNKNOWN');
+    const gone = await ask(`DELETE ${one}`, `${quarantine}/${good}`, { method: 'DELETE' });
+    assert.equal(gone.outcome, '404 MESSAGE_UNKNOWN');
+    assert.equal(await replay(good), '404 MESSAGE_UNKNOWN');
+
+    await register({ type: 'meter', meter_id: 'SIGNS' });
+    const signs = { meter_id: 'SIGNS', algorithm: 'hmac-sha256' };
+    const { text } = await ask(registerKey, '/api/admin/devices/register', json('POST', signs));
+    const key = createSecretKey(Buffer.from((JSON.parse(text) as { secret: string }).secret, 'hex'));
+    const signature = hmacSignature(canonicalString('SIGNS', 10_000, Date.parse(quarter(8))), key);
+    const signed = { ...reading, device_signature: signature };
+    const refused: [payload: object, meter: string, expected: string][] = [
+      [{ ...reading, kwh_amount: 4000 }, 'METER001', '422 KWH_OUT_OF_RANGE'],
+      [{ ...reading, reading_timestamp: 900 }, 'METER001', '422 TIMESTAMP_OUT_OF_WINDOW'],
+      [{ ...reading, kwh_amount: 2 }, 'METER001', '422 TOO_CLOSE'],
+      [{ ...reading, meter_id: 'SIGNS' }, 'METER001', '422 METER_MISMATCH'],
+      [reading, 'NOBODY', '404 METER_UNKNOWN'],
+      [reading, 'SIGNS', '422 SIGNATURE_MISSING'],
+      [{ ...signed, kwh_amount: 2 }, 'SIGNS', '422 SIGNATURE_INVALID'],
+    ];
+    for (const [payload, meter, expected] of refused)
+      assert.equal(await replay(await keep(payload, meter)), expected);
+    // As if it had been registered long ago.
+    await database.database.query({
+      text: `update device_keys set created_at = now() - interval '200 days' where meter_id = 'SIGNS'`,
+    });
+    const late = await keep(signed, 'SIGNS');
+    await eventually(async () => assert.equal(await replay(late), '422 KEY_EXPIRED'));
+    await ask(revokeKey, '/api/admin/devices/SIGNS/revoke', json('POST', {}));
+    await eventually(async () => assert.equal(await replay(late), '422 KEY_REVOKED'));
+    const many = await ask(`POST ${quarantine}/replay`, `${quarantine}/replay`, json('POST', { limit: 5 }));
+    assert.equal(many.outcome, '200');
+    const wrong = json('POST', { time_offset_ms: 5 });
+    const clocks = await ask(`POST ${quarantine}/replay`, `${quarantine}/replay`, wrong);
+    assert.equal(clocks.outcome, '400 SCHEMA_INVALID');
+    assert.equal((await ask(`GET ${quarantine}`, `${quarantine}?since=noon`)).outcome, '400 SCHEMA_INVALID');
+    assert.equal((await ask(`GET ${quarantine}`, quarantine)).outcome, '200');
   });
 
   it('serves the very document that is checked here', async () => {
@@ -253,7 +316,7 @@ describe('the API answers as its document says [H-18]', function () {
   }
 
   it('tells nothing of a fault of its own', async () => {
-    const tables = ['devices', 'anomalies', 'reading_batches', 'meter_readings'];
+    const tables = ['devices', 'anomalies', 'quarantined_messages', 'reading_batches', 'meter_readings'];
     for (const table of tables)
       await database.database.query({ text: `alter table ${table} rename to ${table}_away` });
     try {
@@ -372,17 +435,23 @@ function ofTheApi(): { name: string; path: string; init: RequestInit; operation:
       init:
         operation.requestBody === undefined
           ? { method: method.toUpperCase() }
-          : json(method.toUpperCase(), {
-              ...brokerQuestion,
-              type: 'meter',
-              algorithm: 'hmac-sha256',
-              ...reading(quarter(12)),
-              readings: [{}],
-            }),
+          : json(
+              method.toUpperCase(),
+              path.startsWith(quarantine)
+                ? {}
+                : {
+                    ...brokerQuestion,
+                    type: 'meter',
+                    algorithm: 'hmac-sha256',
+                    ...readingAt(quarter(24)),
+                    readings: [{}],
+                  },
+            ),
     }));
 }
 
 function fill(path: string): string {
+  if (path.startsWith(quarantine)) return path.replace('{id}', '1');
   return path.replaceAll(/\{(\w+)\}/g, (_all, name: string) => filled[name] ?? name);
 }
 
@@ -402,7 +471,7 @@ function form(body: string, accept = '*/*'): RequestInit {
   return { method: 'POST', headers, body };
 }
 
-function reading(reading_timestamp: string | number): { meter_id: string } & Record<string, unknown> {
+function readingAt(reading_timestamp: string | number): { meter_id: string } & Record<string, unknown> {
   return { meter_id: 'METER001', kwh_amount: 1, reading_timestamp };
 }
 

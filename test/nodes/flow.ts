@@ -21,6 +21,7 @@ import meterQuery from '../../nodes/meter-query.js';
 import mqttAuthority from '../../nodes/mqtt-authority.js';
 import readingAnswer from '../../nodes/reading-answer.js';
 import readingBatch from '../../nodes/reading-batch.js';
+import quarantineDesk from '../../nodes/quarantine-desk.js';
 import readingStore from '../../nodes/reading-store.js';
 import readingValidator from '../../nodes/reading-validator.js';
 import virtualMeter from '../../nodes/virtual-meter.js';
@@ -43,6 +44,7 @@ const all: ((RED: NodeAPI) => void)[] = [
   batchResult,
   messageStore,
   messageQuarantine,
+  quarantineDesk,
   devicePresence,
   deviceRegistry,
   deviceKeys,

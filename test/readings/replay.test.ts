@@ -154,6 +154,22 @@ describe('the replay of quarantined messages', () => {
     assert.deepEqual(await stored(), [`M-2 1.0000 ${received}`]);
   });
 
+  for (const topic of ['meters/09000030529/readings', 'meters/LATE/readings', 'devices/dev-late/log']) {
+    it(`knows who sent ${topic} once the device is registered`, async () => {
+      const nobody = { topic, meter_id: null, device_id: null, code: 'METER_UNKNOWN' };
+      const [id = ''] = await keep({ ...nobody, payload: json(1, received) });
+      assert.equal((await desk().replay(id, {}, operator)).code, 'METER_UNKNOWN');
+      await test.database.query({
+        text: `insert into devices (id, meter_id, drn, type, mqtt_user, password_hash)
+               values ('dev-late', 'LATE', '09000030529', 'meter', 'LATE', '')`,
+      });
+      assert.equal((await desk().replay(id, {}, operator)).outcome, 'stored');
+      const kept = await values(`select meter_id from meter_readings union all
+                                 select meter_id || ' ' || device_id from device_messages`);
+      assert.deepEqual(kept, [topic.startsWith('meters') ? 'LATE' : 'LATE dev-late']);
+    });
+  }
+
   it('brings a whole message that the flow lost to its tables, and keeps the wrong parts in quarantine', async () => {
     const parts = [json(1, received), json(500, received - quarterMs), json(2, received - 2 * quarterMs)];
     const [id = ''] = await keep({ payload: `[${parts.join(',')}]`, code: 'FLOW_UNSETTLED' });

@@ -43,7 +43,7 @@ describe('a newcomer with a browser', function () {
     return opened;
   }
 
-  for (const tab of ['Ingestion', 'Devices', 'Readings API', 'Virtual meters', 'Dashboard']) {
+  for (const tab of ['Ingestion', 'Devices', 'Readings API', 'Quarantine', 'Virtual meters', 'Dashboard']) {
     it(`finds the tab ${tab} with every node in order`, async () => {
       const editor = await page(1440, 900);
       await openTab(editor, house.appliance.url, tab);
@@ -197,7 +197,7 @@ describe('a newcomer with a browser', function () {
       `${house.appliance.url}/library/examples/flows/@meterflow/node-red-smart-meter`,
     );
     const offered = JSON.stringify(await answer.json());
-    for (const name of ['ingestion', 'devices', 'readings', 'virtual-meters', 'dashboard']) {
+    for (const name of ['ingestion', 'devices', 'readings', 'quarantine', 'virtual-meters', 'dashboard']) {
       assert.match(offered, new RegExp(`"${name}"`));
     }
   });

@@ -4,6 +4,7 @@ import { brokerPaths, brokerSchemas } from './brokers.js';
 import { devicePaths, deviceSchemas } from './devices.js';
 import type { Document } from './model.js';
 import { operationPaths, operationSchemas } from './operation.js';
+import { quarantinePaths, quarantineSchemas } from './quarantine.js';
 import { readingPaths, readingSchemas } from './readings.js';
 import { refusalSchemas } from './refusals.js';
 import { submissionPaths, submissionSchemas } from './submissions.js';
@@ -22,6 +23,7 @@ export function openApiDocument(version: string): Document {
     tags: [
       { name: 'Devices', description: 'The registry: who may connect, and with what.' },
       { name: 'Device keys', description: 'What meters sign their readings with.' },
+      { name: 'Quarantine', description: 'What was refused: replay it after a fix, or delete it.' },
       { name: 'Readings', description: 'Energy by interval, as committed.' },
       { name: 'External broker', description: 'What Mosquitto or EMQX ask.' },
       { name: 'Operation', description: 'Health, metrics, this document.' },
@@ -33,6 +35,7 @@ export function openApiDocument(version: string): Document {
       ...deviceKeyPaths,
       ...readingPaths,
       ...anomalyPaths,
+      ...quarantinePaths,
       ...submissionPaths,
       ...brokerPaths,
       ...operationPaths,
@@ -43,6 +46,7 @@ export function openApiDocument(version: string): Document {
         ...deviceKeySchemas,
         ...readingSchemas,
         ...anomalySchemas,
+        ...quarantineSchemas,
         ...submissionSchemas,
         ...brokerSchemas,
         ...operationSchemas,

@@ -73,7 +73,7 @@ const meanings: Readonly<Record<number, string>> = {
   401: 'Log in first',
   403: 'Not allowed',
   404: 'Not there',
-  409: 'In conflict with another device',
+  409: 'In conflict with what is there',
   413: 'The body is above 1 MiB, or has too many readings',
   415: 'The body is not JSON',
   422: 'Understood, but refused',
@@ -122,6 +122,16 @@ const sentences: Readonly<Partial<Record<ErrorCode, readonly [string, ErrorDetai
   IDEMPOTENCY_KEY_REUSED: [
     'This Idempotency-Key came with other readings before; a new submission needs a new key.',
   ],
+  MESSAGE_UNKNOWN: ['There is no quarantined message "17".'],
+  MESSAGE_REPLAYED: ['The quarantined message 17 was replayed before, with the outcome stored.'],
+  KWH_OUT_OF_RANGE: ['kwh_amount is 4000; it must be more than 0 and at most 100.'],
+  TIMESTAMP_OUT_OF_WINDOW: [
+    'reading_timestamp is 1970-01-01T00:15:00.000Z; it must be at most 7 days old and 5 minutes ahead.',
+  ],
+  TOO_CLOSE: [
+    '2026-11-20T12:05:00.000Z is 300 s from the stored reading of 2026-11-20T12:00:00.000Z; two readings of a meter are at least 900 s apart.',
+  ],
+  METER_MISMATCH: ['meter_id is METER007; the reading came from METER001.'],
   METER_UNKNOWN: ['There is no meter "METER009".'],
   NO_READING: ['The meter METER001 has no reading yet.'],
   METER_ID_TAKEN: ['This meter_id names another device or a service account.'],
