@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync, writeFileSync } from 'node:fs';
+import { createAuthority } from '../../scripts/certificates/authority.js';
+import { openMqttLink, type MqttLinkOptions } from '../../src/mqtt/link.js';
+import { listens } from '../../src/operation/health.js';
+import { as, startTestBroker } from '../support/broker.js';
+import { createCertificateFolder, type CertificateFolder } from '../support/certificates.js';
+import { eventually } from '../support/eventually.js';
+import { freePort } from '../support/ports.js';
+
+const none = { caFile: '', certFile: '', keyFile: '', pinnedFile: '' };
+const message = {
+  topic: 'smartmeter/METER001/command/balance',
+  payload: '{}',
+  qos: 1,
+  retain: false,
+} as const;
+
+describe('Whose certificate a client of ours takes for the broker’s', () => {
+  let folder: CertificateFolder;
+
+  before(async () => {
+    folder = await createCertificateFolder();
+  });
+  after(() => folder.remove());
+
+  function link(port: number, more: Partial<MqttLinkOptions>): ReturnType<typeof openMqttLink> {
+    const { user: username, password } = as('backend');
+    return openMqttLink({
+      host: 'localhost',
+      port,
+      tls: true,
+      clientId: 'link',
+      username,
+      password,
+      ...more,
+    });
+  }
+
+  it('our own broker’s is exactly the one of the file, whatever its names, also after a renewal', async () => {
+    const { certFile, keyFile } = folder.write('own', await folder.authority.server(['meters.example.com']));
+    const { broker, sink } = await startTestBroker({}, { port: null, tls: { port: 0, certFile, keyFile } });
+    const ours = link(broker.port, { host: '127.0.0.1', trust: { ...none, pinnedFile: certFile } });
+    try {
+      await ours.publish(message);
+      folder.write('own', await folder.authority.server(['renewed.example.com']));
+      // The broker has taken it when it shows it; the old one would be refused then.
+      await eventually(async () => {
+        broker.closeSessions('backend', 'closed');
+        await ours.publish(message);
+        assert.ok(sink.of('connected').length > 3);
+      });
+    } finally {
+      await ours.close();
+      await broker.close({ drainMs: 0 });
+    }
+  });
+
+  describe('with Mosquitto', () => {
+    let mosquitto: ChildProcess;
+    let port: number;
+
+    before(async () => {
+      const program = ['/usr/sbin/mosquitto', '/usr/local/sbin/mosquitto'].find(existsSync);
+      assert.ok(program, 'Mosquitto is missing: apt-get install -y mosquitto');
+      port = await freePort();
+      const config = folder.caFile.replace(/ca\.crt$/, 'mosquitto.conf');
+      writeFileSync(
+        config,
+        `listener ${port} 127.0.0.1\n${process.getuid?.() === 0 ? 'user root\n' : ''}allow_anonymous true\n` +
+          `cafile ${folder.caFile}\ncertfile ${folder.certFile}\nkeyfile ${folder.keyFile}\nrequire_certificate true\n`,
+      );
+      mosquitto = spawn(program, ['-c', config], { stdio: 'ignore' });
+      await eventually(() => listens('127.0.0.1', port));
+    });
+    after(() => mosquitto.kill());
+
+    it('another broker’s is one of the CA, and it gets ours when it asks', async () => {
+      const own = folder.write('gateway', await folder.authority.device('gateway'));
+      const good = link(port, { trust: { ...none, caFile: folder.caFile, ...own } });
+      await good.publish(message);
+      await good.close();
+    });
+
+    it('of another CA, and without ours, nothing is sent', async () => {
+      const own = folder.write('gateway', await folder.authority.device('gateway'));
+      const stranger = folder.write('stranger', await createAuthority('Somebody else'));
+      for (const trust of [
+        { ...none, ...own },
+        { ...none, caFile: stranger.certFile, ...own },
+        { ...none, caFile: folder.caFile },
+      ]) {
+        const bad = link(port, { trust });
+        const sent = bad.publish(message).then(
+          () => 'sent',
+          () => 'not sent',
+        );
+        const late = new Promise((resolve) => setTimeout(() => resolve('not sent'), 700));
+        assert.equal(await Promise.race([sent, late]), 'not sent');
+        await bad.close();
+      }
+    });
+  });
+});
