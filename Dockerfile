@@ -25,7 +25,7 @@ COPY --from=build /app/scripts/start.mjs /app/scripts/fingerprint.mjs scripts/
 RUN mkdir /data && chown node:node /data
 USER node
 VOLUME /data
-EXPOSE 1880 1883
+EXPOSE 1880 1883 8883
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT || 1880}/readyz`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
