@@ -67,6 +67,8 @@ export function createKeyring(
   const loads = new Set<Set<string | null>>();
   const use: KeyUse = createKeyUse(database, lifetime, options.useEveryMs);
   const closing = new AbortController();
+  /** The last problem, told once and not for each of ten thousand keys. */
+  let told = '';
 
   function forget(meterId: string): void {
     entries.delete(meterId);
@@ -117,12 +119,14 @@ export function createKeyring(
     return { id, revoked, expires, algorithm, secret };
   }
 
-  /** One key that does not open must not keep other meters' readings waiting. */
+  /** One key that does not open must not keep other meters' readings waiting. With a wrong master key none opens. */
   function opened(sealed: Buffer, place: string): KeyObject | null {
     try {
       return createSecretKey(masterKey.open(sealed, place));
     } catch (error) {
-      onProblem(error instanceof Error ? error.message : String(error));
+      const problem = error instanceof Error ? error.message : String(error);
+      if (problem !== told) onProblem(problem);
+      told = problem;
       return null;
     }
   }
@@ -132,13 +136,14 @@ export function createKeyring(
     async load(meterIds, { signal }) {
       await listening; // before the first row is read, or its change would be missed
       const found = new Map<string, MeterKeys>();
-      const wait = { signal: AbortSignal.any([signal, closing.signal]) };
       const missing: string[] = [];
       for (const id of new Set(meterIds)) {
         const keys = database.state === 'up' ? entries.get(id) : undefined;
         if (keys === undefined) missing.push(id);
         else found.set(id, keys);
       }
+      if (missing.length === 0) return found;
+      const wait = { signal: AbortSignal.any([signal, closing.signal]) };
       for (let from = 0; from < missing.length; from += idsPerQuery) {
         const some = missing.slice(from, from + idsPerQuery);
         for (const [id, keys] of await untilCommitted(database, () => read(some), wait)) found.set(id, keys);
