@@ -10,6 +10,7 @@ import { createRegistry, type Registry } from '../../src/devices/registry.js';
 import { openInbound, type Inbound, type InboundOptions } from '../../src/inbound/inbound.js';
 import type { Rejection } from '../../src/readings/reading.js';
 import { startTestBroker } from '../support/broker.js';
+import { createCertificateFolder } from '../support/certificates.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 import { startMosquitto, type Mosquitto } from '../support/mosquitto.js';
@@ -321,6 +322,23 @@ describe('Brokers that are not like Mosquitto', () => {
       ...more,
     });
   }
+
+  it('that speak TLS and ask for a certificate are believed by their CA, and get ours', async () => {
+    const folder = await createCertificateFolder();
+    const own = folder.write('gateway', await folder.authority.device('gateway'));
+    const mosquitto = await startMosquitto({ tls: folder });
+    const trust = { caFile: folder.caFile, pinnedFile: '', ...own };
+    const inbound = connectTo(mosquitto.port, { tls: true, trust });
+    await eventually(() => inbound.stats().state === 'open');
+    assert.equal(inbound.stats().isShared, true);
+    await inbound.close();
+    const stranger = connectTo(mosquitto.port, { tls: true });
+    await eventually(() => /certificate/.test(stranger.stats().reason ?? ''));
+    assert.equal(stranger.stats().connects, 0);
+    await stranger.close();
+    await mosquitto.remove();
+    folder.remove();
+  });
 
   it('of MQTT 3.1.1 only, such as our own, are spoken to in 3.1.1, alone', async () => {
     const { broker, port } = await startTestBroker();

@@ -25,6 +25,8 @@ export interface Login {
 export interface MosquittoOptions {
   /** Without any, everybody may log in. */
   readonly logins?: readonly Login[];
+  /** MQTTS, and clients show a certificate of this CA. */
+  readonly tls?: { readonly caFile: string; readonly certFile: string; readonly keyFile: string };
 }
 
 /** The lines that docs/operating.md recommends. */
@@ -37,7 +39,7 @@ autosave_on_changes false
 `;
 
 /** A real Mosquitto on a free port of 127.0.0.1 that keeps sessions and queues over a restart. */
-export async function startMosquitto({ logins }: MosquittoOptions = {}): Promise<Mosquitto> {
+export async function startMosquitto({ logins, tls }: MosquittoOptions = {}): Promise<Mosquitto> {
   const program = ['/usr/sbin/mosquitto', '/usr/local/sbin/mosquitto', '/usr/bin/mosquitto'].find(existsSync);
   if (program === undefined) throw new Error('Mosquitto is missing: apt-get install -y mosquitto');
   const port = await freePort();
@@ -51,7 +53,7 @@ export async function startMosquitto({ logins }: MosquittoOptions = {}): Promise
   const user = process.getuid?.() === 0 ? 'user root\n' : '';
   writeFileSync(
     file,
-    `listener ${port} 127.0.0.1\n${user}persistence_location ${folder}/\n${recommended}${config}`,
+    `listener ${port} 127.0.0.1\n${user}persistence_location ${folder}/\n${tlsLines(tls)}${recommended}${config}`,
   );
   let child: ChildProcess | undefined;
 
@@ -93,6 +95,11 @@ export async function startMosquitto({ logins }: MosquittoOptions = {}): Promise
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+function tlsLines(tls: MosquittoOptions['tls']): string {
+  if (tls === undefined) return '';
+  return `cafile ${tls.caFile}\ncertfile ${tls.certFile}\nkeyfile ${tls.keyFile}\nrequire_certificate true\n`;
 }
 
 /** Hashed in place by the program that comes with it. */
