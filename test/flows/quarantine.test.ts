@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
+import { createHash, createSecretKey } from 'node:crypto';
 import type { MqttClient } from 'mqtt';
+import { canonicalString, hmacSignature } from '../../src/readings/signature.js';
 import { eventually } from '../support/eventually.js';
 import { quarter, startHouse, type Answer, type House } from './house.js';
 
@@ -79,6 +80,32 @@ describe('the tab Quarantine', function () {
     ]);
   });
 
+  it('corrects the time of a signed reading, and of none whose signature is wrong', async () => {
+    const signer = await house.connect(await house.register('SIGNED'));
+    const key = await house.request('POST', '/api/admin/devices/register', {
+      meter_id: 'SIGNED',
+      algorithm: 'hmac-sha256',
+    });
+    const secret = createSecretKey(Buffer.from((key.body as { secret?: string }).secret ?? '', 'hex'));
+    const wrongClock = Date.UTC(2020, 0, 1);
+    const device_signature = hmacSignature(canonicalString('SIGNED', 10_000, wrongClock), secret);
+    // The second one says another energy than was signed.
+    for (const kwh_amount of [1, 2]) {
+      const reading = { kwh_amount, reading_timestamp: wrongClock, device_signature };
+      await signer.publishAsync('meters/SIGNED/readings', JSON.stringify(reading), { qos: 1 });
+    }
+    const { body } = await house.request('GET', `${api}?meter_id=SIGNED&order=asc`);
+    const outcomes = [];
+    for (const [index, { id }] of (body as unknown as { data: Message[] }).data.entries()) {
+      const right = { reading_timestamp: quarter(index) };
+      outcomes.push(outcome(await house.request('POST', `${api}/${id}/replay`, right)));
+    }
+    assert.deepEqual(outcomes, [
+      [200, 'stored'],
+      [422, 'SIGNATURE_INVALID'],
+    ]);
+  });
+
   it('brings what the flow had lost to its tables, readings and messages alike', async () => {
     const device = await house.value("select id from devices where meter_id = 'METER001'");
     const keep = (topic: string, payload: string) =>
@@ -138,7 +165,7 @@ describe('the tab Quarantine', function () {
   it('filters by code, topic, time and whether it is settled', async () => {
     const { body } = await house.request(
       'GET',
-      `${api}?replayed=yes&code=TIMESTAMP_OUT_OF_WINDOW&topic=meters/%2B/readings&since=${quarter(2)}&order=asc`,
+      `${api}?replayed=yes&code=TIMESTAMP_OUT_OF_WINDOW&topic=meters/%2B/readings&since=${quarter(2)}&order=asc&meter_id=METER001`,
     );
     const { data, total } = body as unknown as { data: Message[]; total: number };
     assert.equal(total, 5);
