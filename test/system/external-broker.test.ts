@@ -15,6 +15,8 @@ describe('two gateways behind an external broker [M-13]', function () {
   this.timeout(180_000);
   let database: TestDatabase;
   let line: FaultProxy;
+  /** Between meters and broker. */
+  let field: FaultProxy;
   let mosquitto: Mosquitto;
   let gateways: Appliance[] = [];
   let senders: SendingMeter[] = [];
@@ -25,6 +27,7 @@ describe('two gateways behind an external broker [M-13]', function () {
     const { hostname, port } = new URL(database.url);
     line = await startFaultProxy({ host: hostname, port: Number(port) });
     mosquitto = await startMosquitto({ logins: [{ user: 'gateway', password: 'secret of gateway' }] });
+    field = await startFaultProxy({ host: '127.0.0.1', port: mosquitto.port });
     // One after the other: both would migrate, which is another test.
     gateways = [await startGateway('one'), await startGateway('two')];
   });
@@ -36,6 +39,7 @@ describe('two gateways behind an external broker [M-13]', function () {
     await Promise.all(gateways.map((gateway) => gateway.stop()));
     await mosquitto?.remove();
     await line?.close();
+    await field?.close();
     await database?.drop();
   });
 
@@ -60,7 +64,7 @@ describe('two gateways behind an external broker [M-13]', function () {
   async function sendAll(spreadMs: number): Promise<MeterAccess[]> {
     const access = await registerMeters(gateways[0]?.port ?? 0, `EXT${++round}`, meters);
     await mosquitto.admit(access);
-    senders = access.map((one) => new SendingMeter(one, mosquitto.port));
+    senders = access.map((one) => new SendingMeter(one, field.port));
     for (const sender of senders) sender.send(readingsEach, spreadMs);
     return access;
   }
@@ -114,8 +118,16 @@ describe('two gateways behind an external broker [M-13]', function () {
   it('lose nothing when the broker is restarted under load', async () => {
     const access = await sendAll(4000);
     await eventually(() => assert.ok(acknowledged() > 500));
+    const connects = gateways.map(connectsOf);
+    // Mosquitto forgets shared subscriptions in a restart, so the gateways have to be back before the meters
+    // (docs/operating.md says what to do where that cannot be had).
+    field.cut();
     await mosquitto.stop();
     await mosquitto.start();
+    await eventually(() => gateways.every((gateway, index) => connectsOf(gateway) > (connects[index] ?? 0)), {
+      timeoutMs: 30_000,
+    });
+    field.pass();
     await allAreStored(access);
     for (const gateway of gateways) assert.equal((await fetch(`${gateway.url}/readyz`)).status, 200);
   });
@@ -182,6 +194,10 @@ async function redeploy(gateway: Appliance | undefined): Promise<void> {
     body: JSON.stringify(flows),
   });
   assert.equal(answer.status, 204);
+}
+
+function connectsOf(gateway: Appliance): number {
+  return gateway.output().split('Connected to broker').length - 1;
 }
 
 async function submitted(gateway: Appliance): Promise<number> {
