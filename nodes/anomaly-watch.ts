@@ -56,6 +56,7 @@ function keepEverySecond(
 ): { stop(): Promise<void> } {
   let waiting: Noticed[] = [];
   let total = 0;
+  let isAway = false;
   let keeping: Promise<void> = Promise.resolve();
   host.status('ok', 'nothing unusual');
 
@@ -63,23 +64,38 @@ function keepEverySecond(
     // While the database is away the watch sums up; what could not be kept goes first.
     if (waiting.length === 0) waiting = watch.take();
     if (waiting.length === 0) return;
-    try {
-      await anomalies.keep(waiting);
-    } catch {
-      host.status('warning', `${waiting.length} not kept yet: database away`);
-      return;
-    }
+    await anomalies.keep(waiting);
     total += waiting.length;
     host.status('warning', `${total.toLocaleString('en')} noticed · last: ${waiting.at(-1)?.kind ?? ''}`);
     host.emit({ noticed: { topic: 'noticed', payload: waiting } as never });
     waiting = [];
   }
 
+  /** A meter that reports through another instance is not silent; nobody is called so while the database is away. */
+  async function judgeQuiet(): Promise<void> {
+    const quiet = watch.quiet();
+    if (quiet.length > 0) watch.judge(quiet, await anomalies.lastStored(quiet));
+  }
+
+  async function turn(): Promise<void> {
+    try {
+      await judgeQuiet();
+      await keep();
+      if (isAway)
+        host.status('ok', total === 0 ? 'nothing unusual' : `${total.toLocaleString('en')} noticed`);
+      isAway = false;
+    } catch {
+      isAway = true;
+      const held = waiting.length === 0 ? '' : `${waiting.length} not kept yet: `;
+      host.status('warning', `${held}database away`);
+    }
+  }
+
   let busy = false;
   const timer = setInterval(() => {
     if (busy) return;
     busy = true;
-    keeping = keep().finally(() => (busy = false));
+    keeping = turn().finally(() => (busy = false));
   }, everyMs);
   timer.unref();
   // Meters that fell silent while nobody watched. Without a database at the start they are met as they come.
@@ -91,7 +107,7 @@ function keepEverySecond(
     async stop() {
       clearInterval(timer);
       await keeping;
-      await keep();
+      await turn();
     },
   };
 }

@@ -2,8 +2,14 @@ import type { Database } from '../database/database.js';
 import { DomainError } from '../errors.js';
 import { metrics } from '../operation/metrics.js';
 import { pageRequest, type ListQuery, type Page } from '../readings/page.js';
-import { anomalyKinds, type Anomaly, type Noticed } from './anomaly.js';
-import { selectAnomalies, selectLastHeard, trimAnomalies, upsertAnomalies } from './anomaly-store.js';
+import { anomalyKinds, type Anomaly, type LastStored, type Noticed } from './anomaly.js';
+import {
+  selectAnomalies,
+  selectLastHeard,
+  selectLastStored,
+  trimAnomalies,
+  upsertAnomalies,
+} from './anomaly-store.js';
 
 export interface Anomalies {
   /** Counts and keeps what was noticed; a table of at most 10,000 rows. @throws DomainError DATABASE_UNAVAILABLE */
@@ -12,6 +18,8 @@ export interface Anomalies {
   list(query?: ListQuery): Promise<Page<Anomaly>>;
   /** Meters that sent something within a day, with the time (Unix ms). */
   lastHeard(): Promise<{ meter_id: string; heard: number }[]>;
+  /** What is stored of these meters, by whichever instance. */
+  lastStored(meters: readonly string[]): Promise<LastStored[]>;
 }
 
 export function createAnomalies(database: Database): Anomalies {
@@ -28,6 +36,7 @@ export function createAnomalies(database: Database): Anomalies {
       return { ...found, page: request.page, limit: request.limit };
     },
     lastHeard: () => selectLastHeard(database),
+    lastStored: (meters) => selectLastStored(database, meters),
   };
 }
 

@@ -1,6 +1,6 @@
 import type { Session } from '../database/database.js';
 import type { PageRequest } from '../readings/page.js';
-import type { Anomaly, AnomalyKind, Noticed } from './anomaly.js';
+import type { Anomaly, AnomalyKind, LastStored, Noticed } from './anomaly.js';
 
 export const rowsMax = 10_000;
 
@@ -65,6 +65,24 @@ export async function selectLastHeard(session: Session): Promise<{ meter_id: str
              from meter_readings r join devices d using (meter_id)
             where r.reading_timestamp > now() - interval '1 day' and d.revoked_at is null
             group by r.meter_id limit 50000`,
+  });
+  return rows;
+}
+
+/** The newest reading of each of these meters, whichever instance stored it. */
+export async function selectLastStored(session: Session, meters: readonly string[]): Promise<LastStored[]> {
+  const { rows } = await session.query<LastStored>({
+    name: 'anomaly-last-stored',
+    text: `select d.meter_id, (extract(epoch from newest.submitted_at) * 1000)::float8 as heard,
+                  exists (select from anomalies a
+                           where a.kind = 'silent_meter' and a.subject = d.meter_id
+                             and a.last_at > newest.submitted_at) as "isTold"
+             from devices d
+             left join lateral (select r.submitted_at from meter_readings r
+                                 where r.meter_id = d.meter_id and r.reading_timestamp > now() - interval '8 days'
+                                 order by r.reading_timestamp desc limit 1) as newest on true
+            where d.meter_id = any($1::text[]) and d.revoked_at is null`,
+    values: [meters],
   });
   return rows;
 }

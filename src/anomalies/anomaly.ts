@@ -29,6 +29,15 @@ export interface Noticed {
   readonly at: number;
 }
 
+/** What the database knows of a meter that seems silent; no row for one that was removed or revoked. */
+export interface LastStored {
+  readonly meter_id: string;
+  /** When its newest reading was stored, Unix ms. */
+  readonly heard: number | null;
+  /** Another instance, or this one before its restart, has said so since. */
+  readonly isTold: boolean;
+}
+
 /** A row of anomalies, for people. */
 export interface Anomaly {
   readonly id: number;

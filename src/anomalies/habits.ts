@@ -52,15 +52,28 @@ export class Habits {
     if (!this.meters.has(meter_id)) this.meet(meter_id, heard);
   }
 
-  /** Meters that have just become silent, with the time they were last heard. */
-  silent(now: number): { meter_id: string; heard: number }[] {
-    const found: { meter_id: string; heard: number }[] = [];
-    for (const [meter_id, habit] of this.meters) {
-      if (habit.isSilent || now - habit.heard < this.silentMs) continue;
-      habit.isSilent = true;
-      found.push({ meter_id, heard: habit.heard });
+  /** Meters of which nothing came by here for so long, and that are not known to be silent; at most `max`. */
+  quiet(now: number, max: number): string[] {
+    const found: string[] = [];
+    for (const [meter_id, { heard, isSilent }] of this.meters) {
+      if (found.length === max) break;
+      if (!isSilent && now - heard >= this.silentMs) found.push(meter_id);
     }
     return found;
+  }
+
+  /** What is stored may be newer than what came by here. Returns when it was last heard if it is silent, else null. */
+  judge(meter_id: string, stored: number | null, now: number): number | null {
+    const habit = this.meters.get(meter_id);
+    if (habit === undefined) return null;
+    habit.heard = Math.max(habit.heard, stored ?? 0);
+    if (habit.isSilent || now - habit.heard < this.silentMs) return null;
+    habit.isSilent = true;
+    return habit.heard;
+  }
+
+  forget(meter_id: string): void {
+    this.meters.delete(meter_id);
   }
 
   private meet(meter_id: string, heard: number): Habit {

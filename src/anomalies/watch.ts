@@ -1,6 +1,6 @@
 import type { SessionEvent } from '../broker/delivery.js';
 import type { Reading, Rejection } from '../readings/reading.js';
-import type { AnomalyKind, Noticed } from './anomaly.js';
+import type { AnomalyKind, LastStored, Noticed } from './anomaly.js';
 import { Bursts } from './bursts.js';
 import { Habits } from './habits.js';
 
@@ -20,12 +20,18 @@ export interface AnomalyWatch {
   sessions(events: readonly SessionEvent[]): void;
   /** When a meter was last heard, from before the start. */
   remember(meter_id: string, heard: number): void;
+  /** Meters that seem silent from here. They may report through another instance, or over HTTP: ask the database. */
+  quiet(): string[];
+  /** The answer for `quiet` ones: those that are silent indeed are noticed, those that no longer count forgotten. */
+  judge(quiet: readonly string[], stored: readonly LastStored[]): void;
   /** What was noticed since the last time, alike ones summed up. */
   take(): Noticed[];
 }
 
 /** More kinds and subjects at a time than this are not told apart: nobody reads them, and they must not pile up. */
 const NOTICED_MAX = 1_000;
+/** So many meters are asked for at a time. */
+const QUIET_MAX = 500;
 const SIGNATURE = new Set(['SIGNATURE_INVALID', 'SIGNATURE_MISSING', 'KEY_REVOKED', 'KEY_EXPIRED']);
 /** Ends of a connection that say nothing about who made it. */
 const ORDINARY = new Set([
@@ -118,12 +124,23 @@ export function createAnomalyWatch(options: WatchOptions = {}): AnomalyWatch {
       }
     },
     remember: (meter_id, heard) => habits.remember(meter_id, heard),
-    take() {
+    quiet: () => habits.quiet(now(), QUIET_MAX),
+    judge(quiet, stored) {
       const at = now();
-      for (const { meter_id, heard } of habits.silent(at)) {
+      const known = new Map(stored.map((meter) => [meter.meter_id, meter]));
+      for (const meter_id of quiet) {
+        const meter = known.get(meter_id);
+        if (meter === undefined) {
+          habits.forget(meter_id);
+          continue;
+        }
+        const heard = habits.judge(meter_id, meter.heard, at);
+        if (heard === null || meter.isTold) continue;
         const reason = `No reading since ${new Date(heard).toISOString()}.`;
         notice('silent_meter', meter_id, meter_id, 1, reason);
       }
+    },
+    take() {
       const taken = [...noticed.values()];
       noticed = new Map();
       return taken;

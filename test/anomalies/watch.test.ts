@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createAnomalies } from '../../src/anomalies/anomalies.js';
-import type { Noticed } from '../../src/anomalies/anomaly.js';
+import type { LastStored, Noticed } from '../../src/anomalies/anomaly.js';
 import { createAnomalyWatch, type AnomalyWatch } from '../../src/anomalies/watch.js';
 import type { SessionEvent } from '../../src/broker/delivery.js';
 import type { Reading, Rejection } from '../../src/readings/reading.js';
@@ -42,18 +42,52 @@ describe('The watch for anomalies [H-23]', () => {
     assert.deepEqual(kinds(watch.take()), [['consumption_outlier', 'METER001', 8]]);
   });
 
+  /** As the database says when nothing else was stored. */
+  function takeSilent(stored: Partial<LastStored> = {}): unknown[] {
+    const quiet = watch.quiet();
+    watch.judge(
+      quiet,
+      quiet.map((meter_id) => ({ meter_id, heard: null, isTold: false, ...stored })),
+    );
+    return kinds(watch.take());
+  }
+
   it('notices once that a meter fell silent, and again after it was back', () => {
     uses('METER001', 2_500);
     watch.remember('OLD', start - 30 * minute);
     now += 31 * minute;
-    assert.deepEqual(kinds(watch.take()), [['silent_meter', 'OLD', 1]]);
+    assert.deepEqual(takeSilent(), [['silent_meter', 'OLD', 1]]);
     now += 30 * minute;
-    assert.deepEqual(kinds(watch.take()), [['silent_meter', 'METER001', 1]]);
+    assert.deepEqual(takeSilent(), [['silent_meter', 'METER001', 1]]);
     now += 600 * minute;
-    assert.deepEqual(watch.take(), []);
+    assert.deepEqual(takeSilent(), []);
     uses('METER001', 2_500);
     now += 60 * minute;
-    assert.deepEqual(kinds(watch.take()), [['silent_meter', 'METER001', 1]]);
+    assert.deepEqual(takeSilent(), [['silent_meter', 'METER001', 1]]);
+  });
+
+  it('calls no meter silent that reports through another instance', () => {
+    uses('METER001', 2_500);
+    now += 61 * minute;
+    assert.deepEqual(takeSilent({ heard: now - 15 * minute }), []);
+    now += 44 * minute;
+    assert.deepEqual(watch.quiet(), [], 'not asked for again before its time');
+    now += 2 * minute;
+    assert.deepEqual(takeSilent(), [['silent_meter', 'METER001', 1]]);
+  });
+
+  it('says nothing of a meter that was removed, nor what another instance has said', () => {
+    uses('GONE', 2_500);
+    uses('TOLD', 2_500);
+    now += 61 * minute;
+    watch.judge(watch.quiet(), [{ meter_id: 'TOLD', heard: start, isTold: true }]);
+    assert.deepEqual([watch.take(), watch.quiet()], [[], []]);
+  });
+
+  it('says nothing before it has asked the database', () => {
+    uses('METER001', 2_500);
+    now += 61 * minute;
+    assert.deepEqual([watch.take(), watch.quiet()], [[], ['METER001']]);
   });
 
   const bursts: [what: string, code: string, kind: string][] = [
@@ -131,6 +165,33 @@ describe('Anomalies that are kept', () => {
     assert.equal((await anomalies.list({ kind: 'topic_hopping' })).total, 1);
     assert.equal((await anomalies.list({ meter_id: 'METER001' })).total, 2);
     await assert.rejects(anomalies.list({ kind: 'odd' }), { code: 'SCHEMA_INVALID' });
+  });
+
+  it('know the newest reading of a meter, whoever stored it, and what was said of it since', async () => {
+    const { database } = test;
+    await database.query({
+      text: `insert into devices (meter_id, type, mqtt_user, password_hash, revoked_at)
+             select m, 'meter', m, '\\x00', case when m = 'REVOKED' then now() end
+               from unnest('{SENDS,MUTE,SAID,REVOKED}'::text[]) as m`,
+    });
+    await database.query({
+      text: `select ensure_day_partition('meter_readings', (now() at time zone 'utc')::date)`,
+    });
+    await database.query({
+      text: `insert into meter_readings (meter_id, kwh_amount, reading_timestamp, submitted_at)
+             select m, 1, now(), '2026-11-20T12:00:00Z' from unnest('{SENDS,SAID,REVOKED}'::text[]) as m`,
+    });
+    const anomalies = createAnomalies(database);
+    await anomalies.keep([noticed('silent_meter', 'SAID', start + minute)]);
+    const found = await anomalies.lastStored(['SENDS', 'MUTE', 'SAID', 'REVOKED', 'UNKNOWN']);
+    assert.deepEqual(
+      found.sort((one, other) => one.meter_id.localeCompare(other.meter_id)),
+      [
+        { meter_id: 'MUTE', heard: null, isTold: false },
+        { meter_id: 'SAID', heard: start, isTold: true },
+        { meter_id: 'SENDS', heard: start, isTold: false },
+      ],
+    );
   });
 
   it('are at most 10,000 rows; the oldest go', async () => {
