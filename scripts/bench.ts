@@ -6,29 +6,38 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { compete, type Entry } from '../test/bench/contest.js';
-import { ours, settings } from '../test/bench/contestants/ours.js';
+import { measureCrowd } from '../test/bench/crowd.js';
+import { measureEd25519 } from '../test/bench/ed25519.js';
+import { measureGrowth } from '../test/bench/growth.js';
+import { settings, signed, unsigned } from '../test/bench/contestants/ours.js';
 import { script } from '../test/bench/contestants/script.js';
 import { stock } from '../test/bench/contestants/stock.js';
 import type { Lengths } from '../test/bench/measure.js';
 import { machine, table, type Report } from '../test/bench/report.js';
 import { measureStart } from '../test/bench/start-memory.js';
 
-const full: Lengths = {
+const full = {
   warmUpSeconds: 5,
   fixedSeconds: 15,
   maxSeconds: 12,
   searchSeconds: 8,
-  searchStepsMax: 6,
+  searchStepsMax: 5,
   crashSeconds: 6,
-};
-const quick: Lengths = {
+  crowd: { seconds: 10, batches: 5 },
+  growth: { rows: 5_000_000, sweeps: 15 },
+  ed25519Seconds: 5,
+} satisfies Lengths & Record<string, unknown>;
+const quick = {
   warmUpSeconds: 1,
   fixedSeconds: 3,
   maxSeconds: 3,
   searchSeconds: 3,
   searchStepsMax: 2,
   crashSeconds: 3,
-};
+  crowd: { seconds: 3, batches: 3 },
+  growth: { rows: 500_000, sweeps: 7 },
+  ed25519Seconds: 1,
+} satisfies Lengths & Record<string, unknown>;
 const folder = resolve(__dirname, '../artifacts/bench');
 
 async function main(): Promise<void> {
@@ -45,23 +54,42 @@ async function main(): Promise<void> {
 
   const start = wanted('start') ? await measureStart() : null;
   const entries: Entry[] = [];
-  for (const contestant of [ours, stock, script].filter(({ name }) => wanted(name))) {
+  for (const contestant of [signed, unsigned, stock, script].filter(({ name }) => wanted(name))) {
     say(contestant.name);
     entries.push(await compete(contestant, { meters, lengths, log: (line) => say(`  ${line}`) }));
   }
+  const crowd = wanted('crowd') ? await measureCrowd({ ...lengths.crowd, log: heading('crowd') }) : null;
+  const growth = wanted('growth') ? await measureGrowth({ ...lengths.growth, log: heading('growth') }) : null;
+  const ed25519 = wanted('ed25519') ? await measureEd25519(lengths.ed25519Seconds) : null;
   const at = new Date().toISOString();
   const mode = values.quick ? 'quick' : 'full';
-  const report: Report = { at, machine: machine(), mode, meters, settings, start, entries };
+  const report: Report = {
+    at,
+    machine: machine(),
+    mode,
+    meters,
+    settings,
+    start,
+    entries,
+    crowd,
+    growth,
+    ed25519,
+  };
   const file = join(folder, `${at.replaceAll(':', '-')}.json`);
   await mkdir(folder, { recursive: true });
   await writeFile(file, `${JSON.stringify(report, null, 2)}\n`);
   say(`\n${table(report)}\n${file}`);
-  const lost = entries.filter(({ name }) => name === ours.name).flatMap(lossesOf);
+  const mine = entries.filter(({ name }) => name === signed.name || name === unsigned.name);
+  const steps = mine.flatMap(({ fixed, max, search, crash }) => search.concat(fixed, max, crash));
+  if (crowd !== null) steps.push(crowd.first, crowd.paced, crowd.burst, crowd.afterReturn);
+  const lost = steps.flatMap(({ lostExamples }) => lostExamples);
   if (lost.length > 0) throw new Error(`A PUBACK means committed, and yet lost: ${lost.join(', ')}`);
 }
 
-function lossesOf({ fixed, max, crash }: Entry): string[] {
-  return [fixed, max, crash].flatMap(({ lostExamples }) => lostExamples);
+/** Says the title and answers what says the lines below it. */
+function heading(title: string): (line: string) => void {
+  say(title);
+  return (line) => say(`  ${line}`);
 }
 
 function say(line: string): void {

@@ -29,6 +29,7 @@ export interface Measured {
   readonly lostExamples: readonly string[];
   /** Due by the pace and not sent, because more than 1,000 of a connection were under way. */
   readonly withheld: number;
+  readonly signedLate: number;
   readonly connectionsLost: readonly string[];
   /** Publish to PUBACK, ms. */
   readonly p50: number | null;
@@ -40,6 +41,7 @@ export interface Measured {
 }
 
 export interface Measurements {
+  readonly connections: number;
   readonly idleMiB: number;
   readonly fixed: Measured;
   readonly max: Measured;
@@ -50,7 +52,8 @@ export interface Measurements {
   readonly lossFreePerSecond: number;
 }
 
-export const fixedRate = 10_000;
+/** Ten million meters, a reading every 15 minutes. */
+export const fixedRate = 11_111;
 /** Readings under way per connection in max mode; 500 connections stay below the broker's bound of 20,000. */
 const window = 20;
 /** A peer that stores later has stored all it ever will when nothing was inserted for so long. */
@@ -62,12 +65,11 @@ export interface Scene {
   readonly server: EmbeddedServer;
   readonly databaseUrl: string;
   readonly plan: ReadingPlan;
-  readonly lengths: Lengths;
   readonly log: (line: string) => void;
 }
 
-export async function measure(scene: Scene): Promise<Measurements> {
-  const { running, server, plan, lengths } = scene;
+export async function measure(scene: Scene, lengths: Lengths): Promise<Measurements> {
+  const { running, server, plan } = scene;
   const idleMiB = memoryMiB([...running.pids(), server.pid]);
   const load = await startLoad({
     host: '127.0.0.1',
@@ -84,25 +86,30 @@ export async function measure(scene: Scene): Promise<Measurements> {
       seconds: lengths.fixedSeconds,
     });
     const max = await measureStep(scene, load, { mode: 'max', window, seconds: lengths.maxSeconds });
-    const search = max.lost === 0 ? [] : await searchLossFree(scene, load, fixed);
+    const search = max.lost === 0 ? [] : await searchLossFree(scene, lengths, load, fixed);
     const lossFree = [fixed, max, ...search].filter(({ lost }) => lost === 0);
     const lossFreePerSecond = Math.max(0, ...lossFree.map(({ committedPerSecond }) => committedPerSecond));
-    const crash = await measureCrash(scene, load);
-    return { idleMiB, fixed, max, search, crash, lossFreePerSecond };
+    const crash = await measureCrash(scene, load, lengths.crashSeconds);
+    return { connections: running.logins.length, idleMiB, fixed, max, search, crash, lossFreePerSecond };
   } finally {
     await load.end();
   }
 }
 
 /** Goes up from the fixed rate until something is lost, or down until nothing is, and then halves the gap. */
-async function searchLossFree(scene: Scene, load: Load, fixed: Measured): Promise<Measured[]> {
+async function searchLossFree(
+  scene: Scene,
+  lengths: Lengths,
+  load: Load,
+  fixed: Measured,
+): Promise<Measured[]> {
   const steps: Measured[] = [];
   let lossless = fixed.lost === 0 ? fixedRate : 0;
   let lossy = fixed.lost === 0 ? Number.POSITIVE_INFINITY : fixedRate;
   let rate = fixed.lost === 0 ? 1.3 * fixedRate : 0.6 * fixedRate;
-  while (steps.length < scene.lengths.searchStepsMax && lossy / Math.max(1, lossless) > 1.1) {
+  while (steps.length < lengths.searchStepsMax && lossy / Math.max(1, lossless) > 1.1) {
     rate = Math.round(rate / 100) * 100;
-    const seconds = scene.lengths.searchSeconds;
+    const seconds = lengths.searchSeconds;
     const step = await measureStep(scene, load, { mode: 'paced', rate, seconds });
     steps.push(step);
     if (step.lost === 0) lossless = rate;
@@ -113,8 +120,7 @@ async function searchLossFree(scene: Scene, load: Load, fixed: Measured): Promis
   return steps;
 }
 
-async function measureCrash(scene: Scene, load: Load): Promise<Measured> {
-  const seconds = scene.lengths.crashSeconds;
+async function measureCrash(scene: Scene, load: Load, seconds: number): Promise<Measured> {
   const crash = async (): Promise<void> => {
     await delay((seconds / 2) * 1_000);
     await scene.running.crash();
@@ -124,7 +130,7 @@ async function measureCrash(scene: Scene, load: Load): Promise<Measured> {
 }
 
 /** `meanwhile` begins with the step; the result is counted when both are over. */
-async function measureStep(
+export async function measureStep(
   scene: Scene,
   load: Load,
   step: Step,
@@ -155,6 +161,7 @@ async function measureStep(
     lost,
     lostExamples: examples,
     withheld: result.withheld,
+    signedLate: result.signedLate,
     connectionsLost: result.connectionsLost,
     p50: percentile(result.latencies, 0.5),
     p95: percentile(result.latencies, 0.95),

@@ -1,5 +1,9 @@
 import { cpus, totalmem } from 'node:os';
 import type { Entry } from './contest.js';
+import type { Crowd } from './crowd.js';
+import type { Ed25519Speed } from './ed25519.js';
+import { goalLines, goalsOf } from './goals.js';
+import type { Growth } from './growth.js';
 import { fixedRate, type Measured } from './measure.js';
 import type { StartMemory } from './start-memory.js';
 
@@ -11,6 +15,9 @@ export interface Report {
   readonly settings: Readonly<Record<string, string>>;
   readonly start: StartMemory | null;
   readonly entries: readonly Entry[];
+  readonly crowd: Crowd | null;
+  readonly growth: Growth | null;
+  readonly ed25519: Ed25519Speed | null;
 }
 
 type Row = readonly [
@@ -49,7 +56,9 @@ export function machine(): string {
 /** The table for people: one column per contestant, and how many times the peer's number ours is. */
 export function table(report: Report): string {
   const [first, ...peers] = report.entries;
-  if (first === undefined) return '';
+  const goals = goalLines(goalsOf(report));
+  const lines = [...notes(report), ...(goals.length === 0 ? [] : ['', ...goals])].join('\n');
+  if (first === undefined) return lines;
   const head = ['', first.name, ...peers.flatMap((peer) => [peer.name, 'ours ÷ it'])];
   const body = rows.map(([label, value, format, ratio]) => {
     const mine = value(first);
@@ -57,14 +66,24 @@ export function table(report: Report): string {
     const others = peers.flatMap((peer) => [show(value(peer)), ratio ? times(mine, value(peer)) : '']);
     return [label, show(mine)].concat(others);
   });
-  return `${aligned([head, ...body])}\n\n${notes(report).join('\n')}`;
+  return `${aligned([head, ...body])}\n\n${lines}`;
 }
 
 function notes(report: Report): string[] {
   const { start, entries } = report;
   const set = Object.entries(report.settings).map(([name, value]) => `${name}=${value}`);
-  const slow = entries.flatMap(({ name, fixed, max }) =>
-    [fixed, max].filter((step) => broken(step)).map((step) => `${name}, ${step.step}: ${broken(step)}`),
+  const slow = [
+    ...entries.map(({ name, fixed, max }) => ({ name, steps: [fixed, max] })),
+    ...(report.crowd === null
+      ? []
+      : [
+          {
+            name: `${report.crowd.meters} meters`,
+            steps: [report.crowd.first, report.crowd.paced, report.crowd.burst, report.crowd.afterReturn],
+          },
+        ]),
+  ].flatMap(({ name, steps }) =>
+    steps.filter((step) => broken(step)).map((step) => `${name}, ${step.step}: ${broken(step)}`),
   );
   return [
     ...(start === null
@@ -74,8 +93,9 @@ function notes(report: Report): string[] {
             `up after ${tenth(start.startSeconds)} s.`,
         ]),
     `${report.meters} meters, one connection each, QoS 1. Ours with ${set.join(', ')}; the rule of spacing is on.`,
-    'Ours logs every meter in and acknowledges after the commit; the peers ask for no login, know no rule and',
-    'acknowledge before they store. Memory counts shared pages once. CPU and memory include broker and database.',
+    'Ours logs every meter in and acknowledges after the commit; the peers ask for no login, know no rule, get no',
+    'signatures (which would cost them bytes and gain them nothing) and acknowledge before they store. ' +
+      'Memory counts shared pages once. CPU and memory include broker and database.',
     ...entries.map(({ name, about }) => `${name}: ${about}`),
     ...slow,
     report.machine,
@@ -83,9 +103,10 @@ function notes(report: Report): string[] {
 }
 
 /** What makes a step's numbers doubtful. */
-function broken({ withheld, connectionsLost, generatorCpuShare }: Measured): string {
+function broken({ withheld, signedLate, connectionsLost, generatorCpuShare }: Measured): string {
   return [
     withheld > 0 ? `${withheld} readings could not be sent in time` : '',
+    signedLate > 0 ? `${signedLate} readings were signed while the clock ran` : '',
     connectionsLost.length > 0 ? `${connectionsLost.length} connections lost (${connectionsLost[0]})` : '',
     generatorCpuShare > 0.95 ? 'the load generator was at its limit' : '',
   ]

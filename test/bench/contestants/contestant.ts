@@ -19,6 +19,8 @@ export interface Place {
 
 export interface Running {
   readonly mqttPort: number;
+  /** Ours: where the API is. */
+  readonly httpUrl?: string;
   /** Roots of its process trees, the database aside. */
   pids(): readonly number[];
   readonly logins: readonly MeterLogin[];

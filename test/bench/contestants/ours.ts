@@ -1,8 +1,11 @@
+import { randomBytes, randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';
 import { generateSecret, hashSecret } from '../../../src/devices/credentials.js';
+import { placeOf } from '../../../src/devices/keys/device-keys.js';
+import { masterKey } from '../../../src/devices/keys/master-key.js';
 import { startAppliance } from '../../support/appliance.js';
-import type { Contestant } from './contestant.js';
+import type { Contestant, Place, Running } from './contestant.js';
 
 /** What the load needs: readings a second apart with the rule on, and one device may say more than 50 things a second. */
 export const settings = {
@@ -12,41 +15,60 @@ export const settings = {
   VIRTUAL_METERS: '0',
 };
 
-/** `npm start`: broker, shipped flows, rules, PUBACK after the commit. */
-export const ours: Contestant = {
-  name: 'meterflow',
-  about: 'npm start: own broker with logins and ACL, shipped flows, spacing rule, PUBACK after commit',
-  async start({ databaseUrl, folder, meterIds }) {
-    const options = { dataDir: folder, env: { ...settings, ...profiling(), DATABASE_URL: databaseUrl } };
-    let appliance = await startAppliance(options);
-    const kill = (): void => appliance.kill('SIGTERM');
-    process.once('exit', kill);
-    const passwords = await registerAtOnce(databaseUrl, meterIds);
-    return {
-      mqttPort: appliance.mqttPort,
-      pids: () => [appliance.pid],
-      logins: meterIds.map((meterId, index) => ({
-        meterId,
-        clientId: meterId,
-        user: meterId,
-        password: passwords[index] ?? '',
-      })),
-      storesLater: false,
-      async crash() {
-        const { port, mqttPort } = appliance;
-        appliance.kill('SIGKILL');
-        await appliance.waitForExit();
-        await delay(1_000);
-        const ports = { PORT: String(port), MQTT_BROKER_PORT: String(mqttPort) };
-        appliance = await startAppliance({ ...options, env: { ...options.env, ...ports } });
-      },
-      async stop() {
-        process.off('exit', kill);
-        await appliance.stop();
-      },
-    };
-  },
+/** `npm start`: broker, shipped flows, signatures, rules, PUBACK after the commit. */
+export const signed: Contestant = {
+  name: 'meterflow signed',
+  about:
+    'npm start: own broker with logins and ACL, shipped flows, every reading signed (HMAC-SHA256) and verified, ' +
+    'spacing rule, PUBACK after commit',
+  start: (place) => startOurs(place, randomBytes(32).toString('hex')),
 };
+
+export const unsigned: Contestant = {
+  name: 'meterflow unsigned',
+  about: 'the same without keys and signatures',
+  start: (place) => startOurs(place, null),
+};
+
+/** With a master key every meter has a key and must sign. */
+async function startOurs({ databaseUrl, folder, meterIds }: Place, master: string | null): Promise<Running> {
+  const signing: Record<string, string> =
+    master === null ? {} : { DEVICE_AUTH_METHOD: 'hmac', MASTER_KEY: master };
+  const options = {
+    dataDir: folder,
+    env: { ...settings, ...profiling(), ...signing, DATABASE_URL: databaseUrl },
+  };
+  let appliance = await startAppliance(options);
+  const kill = (): void => appliance.kill('SIGTERM');
+  process.once('exit', kill);
+  const passwords = await registerAtOnce(databaseUrl, meterIds);
+  const secrets = master === null ? null : await giveKeysAtOnce(databaseUrl, meterIds, master);
+  return {
+    mqttPort: appliance.mqttPort,
+    httpUrl: appliance.url,
+    pids: () => [appliance.pid],
+    logins: meterIds.map((meterId, index) => ({
+      meterId,
+      clientId: meterId,
+      user: meterId,
+      password: passwords[index] ?? '',
+      ...(secrets === null ? {} : { secret: secrets[index] ?? '' }),
+    })),
+    storesLater: false,
+    async crash() {
+      const { port, mqttPort } = appliance;
+      appliance.kill('SIGKILL');
+      await appliance.waitForExit();
+      await delay(1_000);
+      const ports = { PORT: String(port), MQTT_BROKER_PORT: String(mqttPort) };
+      appliance = await startAppliance({ ...options, env: { ...options.env, ...ports } });
+    },
+    async stop() {
+      process.off('exit', kill);
+      await appliance.stop();
+    },
+  };
+}
 
 /** BENCH_NODE_OPTIONS=--cpu-prof shows where the time goes. */
 function profiling(): Record<string, string> {
@@ -69,4 +91,26 @@ async function registerAtOnce(url: string, meterIds: readonly string[]): Promise
     await client.end();
   }
   return passwords;
+}
+
+/** A key for every meter in one statement, sealed as the registry seals them. @returns the secrets as hex */
+async function giveKeysAtOnce(url: string, meterIds: readonly string[], master: string): Promise<string[]> {
+  const sealing = masterKey(master);
+  const keys = meterIds.map((meterId) => ({ meterId, id: randomUUID(), secret: randomBytes(32) }));
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  try {
+    await client.query({
+      text: `insert into device_keys (id, meter_id, algorithm, public_key)
+             select id, m, 'hmac-sha256', k from unnest($1::uuid[], $2::text[], $3::bytea[]) as d (id, m, k)`,
+      values: [
+        keys.map(({ id }) => id),
+        meterIds,
+        keys.map(({ id, meterId, secret }) => sealing.seal(secret, placeOf(id, meterId))),
+      ],
+    });
+  } finally {
+    await client.end();
+  }
+  return keys.map(({ secret }) => secret.toString('hex'));
 }

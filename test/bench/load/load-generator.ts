@@ -14,6 +14,13 @@ export interface ConnectOrder {
   /** The first reading's number. */
   readonly first: number;
   readonly meters: readonly MeterLogin[];
+  /** Logins under way at once; 100 unless told otherwise. */
+  readonly atOnce?: number;
+}
+
+/** Answered with seconds: all connections made anew, after all were cut at once when they exist. */
+export interface ReturnOrder {
+  readonly order: 'return';
 }
 
 /** `paced`: `rate` readings per second, come what may. `max`: each connection keeps `window` readings under way. */
@@ -28,6 +35,8 @@ export interface StepResult {
   readonly seconds: number;
   /** Readings that the pace asked for and that were not sent, as too many of their connection were under way. */
   readonly withheld: number;
+  /** Readings that had to be signed while the clock ran. */
+  readonly signedLate: number;
   readonly latencies: readonly number[];
   readonly connectionsLost: readonly string[];
   /** By meter, in the order of the connect order. */
@@ -38,15 +47,19 @@ export interface StepResult {
   }[];
 }
 
-const connectsAtOnce = 100;
+/** So much is signed before a flood; no run has come near it. */
+const signedPerSecond = 120_000;
 /** After the last PUBLISH, acknowledgements are awaited as long as some still come. */
 const quietMs = 5_000;
 const tickMs = 2;
 
+let connections: ConnectOrder | undefined;
 let publishers: Publisher[] = [];
 const latencies = emptyLatencies();
 
-process.on('message', (order: ConnectOrder | StepOrder | { order: 'end' }) => {
+type Order = ConnectOrder | ReturnOrder | StepOrder | { readonly order: 'end' };
+
+process.on('message', (order: Order) => {
   void obey(order).then(
     (answer) => process.send?.({ answer }),
     (error: unknown) => process.send?.({ error: error instanceof Error ? error.message : String(error) }),
@@ -54,26 +67,43 @@ process.on('message', (order: ConnectOrder | StepOrder | { order: 'end' }) => {
 });
 setInterval(() => publishers.forEach((publisher) => publisher.ping()), 20_000).unref();
 
-async function obey(order: ConnectOrder | StepOrder | { order: 'end' }): Promise<StepResult | number> {
-  if (order.order === 'connect') return connectAll(order);
+async function obey(order: Order): Promise<StepResult | number> {
+  if (order.order === 'connect') {
+    connections = order;
+    publishers = order.meters.map((login) => new Publisher(login, order.plan, order.first, latencies));
+    return connectAll(order);
+  }
+  if (order.order === 'return') {
+    if (connections === undefined) throw new Error('There are no connections yet.');
+    for (const publisher of publishers) publisher.drop();
+    return connectAll(connections);
+  }
   if (order.order === 'step') return step(order);
   for (const publisher of publishers) publisher.end();
   setTimeout(() => process.exit(0), 200);
   return 0;
 }
 
-async function connectAll({ host, port, plan, first, meters }: ConnectOrder): Promise<number> {
-  publishers = meters.map((login) => new Publisher(login, plan, first, latencies));
-  for (let from = 0; from < meters.length; from += connectsAtOnce) {
-    const some = publishers.slice(from, from + connectsAtOnce);
-    await Promise.all(some.map((publisher) => publisher.connect(host, port)));
-  }
-  return publishers.length;
+/** @returns seconds from the first connection to the last CONNACK */
+async function connectAll({ host, port, atOnce = 100 }: ConnectOrder): Promise<number> {
+  const started = performance.now();
+  let next = 0;
+  const inTurn = async (): Promise<void> => {
+    for (let publisher = publishers[next++]; publisher !== undefined; publisher = publishers[next++]) {
+      await publisher.connect(host, port);
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, inTurn));
+  return (performance.now() - started) / 1_000;
 }
 
 async function step(order: StepOrder): Promise<StepResult> {
   latencies.fill(0);
-  for (const publisher of publishers) publisher.begin();
+  const total = order.seconds * (order.mode === 'paced' ? order.rate : signedPerSecond);
+  for (const publisher of publishers) {
+    publisher.begin();
+    publisher.sign(Math.ceil(total / publishers.length));
+  }
   const started = performance.now();
   const withheld = await (order.mode === 'paced' ? paced(order, started) : max(order, started));
   const finished = await acknowledgementsCame();
@@ -83,6 +113,7 @@ async function step(order: StepOrder): Promise<StepResult> {
     acknowledged: acknowledged(),
     seconds: (finished - started) / 1_000,
     withheld,
+    signedLate: publishers.reduce((sum, publisher) => sum + publisher.signedLate, 0),
     latencies: [...latencies],
     connectionsLost: publishers.flatMap(({ lost }) => lost ?? []),
     meters,

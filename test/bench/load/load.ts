@@ -12,17 +12,22 @@ export type Step = StepOrder extends infer Order
 
 export interface Load {
   readonly pid: number;
+  /** From the first connection to the last CONNACK. */
+  readonly connectSeconds: number;
   step(step: Step): Promise<StepResult>;
+  /** Cuts all connections at once and makes them anew. @returns seconds until the last CONNACK */
+  dropAndReturn(): Promise<number>;
   end(): Promise<void>;
 }
 
 /** Starts the generator's process and its connections. */
 export async function startLoad(connections: Omit<ConnectOrder, 'order'>): Promise<Load> {
   const child = fork(join(__dirname, 'load-generator.ts'), { execArgv: ['--require', 'tsx/cjs'] });
-  const load: Load = {
+  const load = {
     pid: child.pid ?? 0,
-    step: (step) => ask<StepResult>(child, { order: 'step', ...step }),
-    async end() {
+    step: (step: Step) => ask<StepResult>(child, { order: 'step', ...step }),
+    dropAndReturn: () => ask<number>(child, { order: 'return' }),
+    async end(): Promise<void> {
       const exited = once(child, 'exit');
       child.send({ order: 'end' });
       const forced = setTimeout(() => child.kill('SIGKILL'), 5_000);
@@ -31,12 +36,12 @@ export async function startLoad(connections: Omit<ConnectOrder, 'order'>): Promi
     },
   };
   try {
-    await ask(child, { order: 'connect', ...connections });
+    const connectSeconds = await ask<number>(child, { order: 'connect', ...connections });
+    return { ...load, connectSeconds };
   } catch (error) {
     child.kill('SIGKILL');
     throw error;
   }
-  return load;
 }
 
 function ask<T>(child: ChildProcess, order: object): Promise<T> {

@@ -1,3 +1,4 @@
+import { hmacHexLength } from '../../../src/readings/signature.js';
 import { energyOf, timeOf, type ReadingPlan } from './reading-plan.js';
 
 /**
@@ -27,11 +28,16 @@ export interface PublishTemplate {
   readonly idAt: number;
   readonly energyAt: number;
   readonly timeAt: number;
+  /** Null: unsigned. */
+  readonly signatureAt: number | null;
 }
 
-export function publishTemplate(meterId: string): PublishTemplate {
+export function publishTemplate(meterId: string, signed: boolean): PublishTemplate {
   const topic = text(`meters/${meterId}/readings`);
-  const payload = '{"kwh_amount":1.0000,"reading_timestamp":1700000000000}';
+  const signature = '0'.repeat(hmacHexLength);
+  const payload =
+    '{"kwh_amount":1.0000,"reading_timestamp":1700000000000' +
+    (signed ? `,"device_signature":"${signature}"}` : '}');
   const bytes = packet(0x32, Buffer.concat([topic, Buffer.alloc(2), Buffer.from(payload)]));
   const payloadAt = bytes.length - payload.length;
   return {
@@ -40,10 +46,11 @@ export function publishTemplate(meterId: string): PublishTemplate {
     // The leading 1 stays.
     energyAt: payloadAt + payload.indexOf('0000'),
     timeAt: payloadAt + payload.indexOf('1700000000000'),
+    signatureAt: signed ? payloadAt + payload.indexOf(signature) : null,
   };
 }
 
-/** Writes reading `k` into `target` at `offset` and hands back where the next packet starts. */
+/** Writes reading `k` into `target` at `offset`, all but its signature, and hands back where the next packet starts. */
 export function writePublish(
   target: Buffer,
   offset: number,

@@ -1,4 +1,6 @@
+import { createSecretKey, type KeyObject } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
+import { canonicalString, hmacHexLength, hmacSignature } from '../../../src/readings/signature.js';
 import { addLatency } from './latency-histogram.js';
 import {
   AnswerReader,
@@ -11,10 +13,12 @@ import {
   type Login,
   type PublishTemplate,
 } from './mqtt-wire.js';
-import type { ReadingPlan } from './reading-plan.js';
+import { energyOf, timeOf, type ReadingPlan } from './reading-plan.js';
 
 export interface MeterLogin extends Login {
   readonly meterId: string;
+  /** Its HMAC key, 64 hex digits: its readings are signed. */
+  readonly secret?: string;
 }
 
 /** Readings of one connection under way at most: with 64 kB of packets no socket buffer is the limit. */
@@ -28,10 +32,17 @@ export class Publisher {
   acknowledgedCount = 0;
   lost: string | undefined;
   onAcknowledged: (() => void) | undefined;
+  /** Readings that had to be signed while the clock ran. */
+  signedLate = 0;
   readonly #login: MeterLogin;
   readonly #plan: ReadingPlan;
   readonly #template: PublishTemplate;
-  readonly #reader = new AnswerReader();
+  #reader = new AnswerReader();
+  readonly #secret: KeyObject | undefined;
+  /** Those of readings #signedFrom … #signedTo − 1, as hex. */
+  #signatures: Buffer = Buffer.alloc(0);
+  #signedFrom = 0;
+  #signedTo = 0;
   readonly #latencies: Float64Array;
   /** When reading k was due, at k % inflightMax. */
   readonly #dueAt = new Float64Array(inflightMax);
@@ -42,7 +53,8 @@ export class Publisher {
   constructor(login: MeterLogin, plan: ReadingPlan, first: number, latencies: Float64Array) {
     this.#login = login;
     this.#plan = plan;
-    this.#template = publishTemplate(login.meterId);
+    this.#template = publishTemplate(login.meterId, login.secret !== undefined);
+    this.#secret = login.secret === undefined ? undefined : createSecretKey(Buffer.from(login.secret, 'hex'));
     this.#latencies = latencies;
     this.#first = first;
     this.next = first;
@@ -53,7 +65,10 @@ export class Publisher {
     return new Promise((resolve, reject) => {
       const socket = connect({ host, port, noDelay: true });
       this.#socket = socket;
+      this.#reader = new AnswerReader();
       const fail = (reason: string): void => {
+        // Let go by `drop`.
+        if (this.#socket !== socket) return;
         this.lost ??= reason;
         reject(new Error(`${this.#login.clientId}: ${reason}`));
       };
@@ -70,11 +85,33 @@ export class Publisher {
     });
   }
 
+  /** Cuts the connection, as a lost network would; `connect` makes another. */
+  drop(): void {
+    const socket = this.#socket;
+    this.#socket = undefined;
+    socket?.destroy();
+  }
+
+  /** Signs the next `count` readings, before a clock runs. */
+  sign(count: number): void {
+    if (this.#secret === undefined) return;
+    const { meterId } = this.#login;
+    this.#signatures = Buffer.allocUnsafe(count * hmacHexLength);
+    this.#signedFrom = this.next;
+    this.#signedTo = this.next + count;
+    for (let i = 0; i < count; i += 1) {
+      const k = this.next + i;
+      const message = canonicalString(meterId, energyOf(k), timeOf(this.#plan, k));
+      this.#signatures.write(hmacSignature(message, this.#secret), i * hmacHexLength, 'latin1');
+    }
+  }
+
   /** Forgets what was counted; what is not acknowledged yet would be counted to the new step, so there must be none. */
   begin(): void {
     this.#first = this.next;
     this.acknowledgedCount = 0;
     this.inflight = 0;
+    this.signedLate = 0;
     this.#acknowledged.fill(0);
   }
 
@@ -83,10 +120,20 @@ export class Publisher {
     if (this.lost !== undefined || this.#socket === undefined) return 0;
     const sending = Math.min(count, inflightMax - this.inflight, this.#plan.readingsMax - this.next);
     if (sending <= 0) return 0;
+    if (this.#secret !== undefined && this.next + sending > this.#signedTo) {
+      this.sign(sending + 100);
+      this.signedLate += sending + 100;
+    }
+    const { signatureAt } = this.#template;
     const bytes = Buffer.allocUnsafe(sending * this.#template.bytes.length);
     let offset = 0;
     for (let i = 0; i < sending; i += 1) {
-      offset = writePublish(bytes, offset, this.#template, this.#plan, this.next);
+      const start = offset;
+      offset = writePublish(bytes, start, this.#template, this.#plan, this.next);
+      if (signatureAt !== null) {
+        const at = (this.next - this.#signedFrom) * hmacHexLength;
+        this.#signatures.copy(bytes, start + signatureAt, at, at + hmacHexLength);
+      }
       this.#dueAt[this.next % inflightMax] = due;
       this.next += 1;
     }

@@ -1,0 +1,122 @@
+import type { Report } from './report.js';
+
+/** A number beside what it should be. A miss is told and fails nothing: speed depends on the machine. */
+export interface Goal {
+  readonly name: string;
+  readonly value: number;
+  readonly unit: string;
+  readonly target: { readonly atLeast: number } | { readonly atMost: number } | null;
+}
+
+export function goalsOf({ entries, crowd, growth, ed25519 }: Report): Goal[] {
+  const entryOf = (word: string) => entries.find(({ name }) => name.includes(word));
+  const ours = entryOf(' signed');
+  const lossFree = (word: string, factor: number): Goal[] => {
+    const peer = entryOf(word);
+    if (ours === undefined || peer === undefined || peer.lossFreePerSecond === 0) return [];
+    const value = ours.lossFreePerSecond / peer.lossFreePerSecond;
+    const name = `signed, loss-free readings/s ÷ ${peer.name}'s`;
+    return [{ name, value, unit: '×', target: { atLeast: factor } }];
+  };
+  const plain = entryOf('unsigned');
+  return [
+    ...lossFree('stock', 5),
+    ...lossFree('script', 1.3),
+    ...(ours === undefined || plain === undefined
+      ? []
+      : [
+          {
+            name: 'CPU per reading under flood, signed less unsigned',
+            value: (ours.max.cpuSecondsPer100k - plain.max.cpuSecondsPer100k) * 10,
+            unit: 'µs',
+            target: null,
+          },
+        ]),
+    ...(ours === undefined
+      ? []
+      : [ms(`p95 ${ours.fixed.step}, signed, ${ours.connections} connections`, ours.fixed.p95, 50)]),
+    ...(crowd === null
+      ? []
+      : [
+          ms(`p95 ${crowd.paced.step}, signed, ${crowd.meters} connections`, crowd.paced.p95, 50),
+          ms(`p95 of ${crowd.burst.step}`, crowd.burst.p95, 100),
+          atMost(`${crowd.meters} connections, all authenticated`, crowd.connectSeconds, 's', 30),
+          atMost('memory of a connection', crowd.kbPerConnection, 'kB', 40),
+          atMost('all cut at once, all back', crowd.returnSeconds, 's', 60),
+          {
+            name: `p95 of ${crowd.afterReturn.step}, at once`,
+            value: crowd.afterReturn.p95 ?? Number.POSITIVE_INFINITY,
+            unit: 'ms',
+            target: null,
+          },
+          ms(
+            `HTTP batch of ${crowd.batch.readings}, worst of ${crowd.batch.batches}: 202`,
+            crowd.batch.acceptedMs,
+            100,
+          ),
+          ms('and stored', crowd.batch.storedMs, 1_000),
+        ]),
+    ...(growth === null
+      ? []
+      : [
+          atMost(
+            `cost per reading at ${growth.rows.toLocaleString('en-US')} rows ÷ empty table`,
+            growth.grown.microseconds / growth.empty.microseconds,
+            '×',
+            1.3,
+          ),
+          {
+            name: 'the same as CPU of the database',
+            value: growth.grown.databaseMicroseconds / growth.empty.databaseMicroseconds,
+            unit: '×',
+            target: null,
+          },
+        ]),
+    ...(ed25519 === null
+      ? []
+      : [
+          {
+            name: `Ed25519 verified by ${ed25519.threads} thread(s)`,
+            value: ed25519.perSecond,
+            unit: '/s',
+            target: null,
+          },
+          {
+            name: 'longest stall of the event loop meanwhile',
+            value: ed25519.stallMs,
+            unit: 'ms',
+            target: null,
+          },
+        ]),
+  ];
+}
+
+/** One line each: name, number, target, reached or missed. */
+export function goalLines(goals: readonly Goal[]): string[] {
+  const width = Math.max(0, ...goals.map(({ name }) => name.length));
+  return goals.map((goal) => {
+    const { name, value, unit, target } = goal;
+    const number = `${figure(value)} ${unit}`.padStart(12);
+    if (target === null) return `${name.padEnd(width)}  ${number}`;
+    const wanted =
+      'atLeast' in target ? `at least ${figure(target.atLeast)}` : `at most ${figure(target.atMost)}`;
+    return `${name.padEnd(width)}  ${number}   ${wanted.padEnd(14)} ${isReached(goal) ? 'reached' : 'missed'}`;
+  });
+}
+
+export function isReached({ value, target }: Goal): boolean {
+  if (target === null) return true;
+  return 'atLeast' in target ? value >= target.atLeast : value <= target.atMost;
+}
+
+function ms(name: string, value: number | null, most: number): Goal {
+  return atMost(name, value ?? Number.POSITIVE_INFINITY, 'ms', most);
+}
+
+function atMost(name: string, value: number, unit: string, most: number): Goal {
+  return { name, value, unit, target: { atMost: most } };
+}
+
+function figure(value: number): string {
+  return value.toLocaleString('en-US', { maximumFractionDigits: value < 10 ? 2 : value < 100 ? 1 : 0 });
+}
