@@ -24,7 +24,7 @@ const full = {
   searchStepsMax: 5,
   crashSeconds: 6,
   crowd: { seconds: 10, batches: 5 },
-  growth: { rows: 5_000_000, sweeps: 15 },
+  growth: { rows: 5_000_000, floodSeconds: 6, sweeps: 15 },
   ed25519Seconds: 5,
 } satisfies Lengths & Record<string, unknown>;
 const quick = {
@@ -35,7 +35,7 @@ const quick = {
   searchStepsMax: 2,
   crashSeconds: 3,
   crowd: { seconds: 3, batches: 3 },
-  growth: { rows: 500_000, sweeps: 7 },
+  growth: { rows: 500_000, floodSeconds: 3, sweeps: 7 },
   ed25519Seconds: 1,
 } satisfies Lengths & Record<string, unknown>;
 const folder = resolve(__dirname, '../artifacts/bench');
@@ -82,6 +82,7 @@ async function main(): Promise<void> {
   const mine = entries.filter(({ name }) => name === signed.name || name === unsigned.name);
   const steps = mine.flatMap(({ fixed, max, search, crash }) => search.concat(fixed, max, crash));
   if (crowd !== null) steps.push(crowd.first, crowd.paced, crowd.burst, crowd.afterReturn);
+  if (growth !== null) steps.push(growth.gateway.empty, growth.gateway.grown);
   const lost = steps.flatMap(({ lostExamples }) => lostExamples);
   if (lost.length > 0) throw new Error(`A PUBACK means committed, and yet lost: ${lost.join(', ')}`);
 }

@@ -2,16 +2,21 @@ import { openDatabase, type Database } from '../../src/database/database.js';
 import { migrate } from '../../src/database/migrate.js';
 import type { Reading } from '../../src/readings/reading.js';
 import { createReadingWriter, type ReadingWriter } from '../../src/readings/writer.js';
-import { withServer } from './contest.js';
+import { onStage, withServer } from './contest.js';
+import { signed } from './contestants/ours.js';
+import { startLoad } from './load/load.js';
 import { energyOf, meterIdOf } from './load/reading-plan.js';
+import { measureStep, type Measured } from './measure.js';
 import { cpuSeconds } from './process-tree.js';
 
-/** What a reading costs in writer and database, where the table's size can make itself felt. */
+/** What a reading costs on an empty table and on a large one. */
 export interface Growth {
   readonly rows: number;
-  readonly fillSeconds: number;
-  readonly empty: Cost;
-  readonly grown: Cost;
+  readonly connections: number;
+  /** The whole way: a flood through the signed gateway. */
+  readonly gateway: { readonly empty: Measured; readonly grown: Measured };
+  /** Writer and database alone, where the size of the table makes itself felt. */
+  readonly writer: { readonly empty: Cost; readonly grown: Cost };
 }
 
 interface Cost {
@@ -21,37 +26,66 @@ interface Cost {
   readonly databaseMicroseconds: number;
 }
 
+interface GrowthOptions {
+  readonly rows: number;
+  readonly floodSeconds: number;
+  readonly sweeps: number;
+  readonly log: (line: string) => void;
+}
+
 const meters = 10_000;
 const batch = 1_000;
 const minuteMs = 60_000;
+/** Of the flood: half of the meters, each with so many readings under way that the broker's bound of 20,000 is kept. */
+const connections = 5_000;
+const window = 4;
 /** A sweep is a reading of every meter; the first ones, with cold pages and plans, are left out. */
 const coldSweeps = 3;
 const { signal } = new AbortController();
 
-export function measureGrowth(options: {
-  readonly rows: number;
-  readonly sweeps: number;
-  readonly log: (line: string) => void;
-}): Promise<Growth> {
-  const { rows, sweeps, log } = options;
+export async function measureGrowth(options: GrowthOptions): Promise<Growth> {
+  const gateway = await throughGateway(options);
+  return { rows: options.rows, connections, gateway, writer: await throughWriter(options) };
+}
+
+function throughGateway({ rows, floodSeconds, log }: GrowthOptions): Promise<Growth['gateway']> {
+  return onStage(signed, { meters: connections, log }, async (scene) => {
+    const { running, plan, databaseUrl } = scene;
+    const where = { host: '127.0.0.1', port: running.mqttPort, plan, first: 0, meters: running.logins };
+    const load = await startLoad(where);
+    try {
+      await measureStep(scene, load, { mode: 'paced', rate: 4_000, seconds: 3 });
+      const flood = { mode: 'max', window, seconds: floodSeconds } as const;
+      const empty = await measureStep(scene, load, flood, 'flood on an empty table');
+      const database = openDatabase({ url: databaseUrl, queryTimeoutMs: 600_000 });
+      try {
+        await fill(database, rows, plan.base);
+      } finally {
+        await database.close();
+      }
+      const grown = await measureStep(scene, load, flood, `flood on ${rows} rows`);
+      return { empty, grown };
+    } finally {
+      await load.end();
+    }
+  });
+}
+
+function throughWriter({ rows, sweeps, log }: GrowthOptions): Promise<Growth['writer']> {
   return withServer(async (server) => {
     const database = openDatabase({ url: server.url, queryTimeoutMs: 600_000 });
     try {
       await migrate(database);
       const writer = createReadingWriter(database, { spacingSeconds: 60 });
-      // Readings a minute apart that end now; what the table is filled with is older.
+      // Readings a minute apart that end now.
       const from = Math.floor(Date.now() / minuteMs - 2 * (sweeps + coldSweeps)) * minuteMs;
       const half = from + (sweeps + coldSweeps) * minuteMs;
       const empty = await costOf(writer, server.pid, from, sweeps);
-      log(`empty table: ${empty.microseconds.toFixed(1)} µs a reading`);
-      const started = performance.now();
+      log(`writer on an empty table: ${empty.microseconds.toFixed(1)} µs a reading`);
       await fill(database, rows, from);
-      const fillSeconds = (performance.now() - started) / 1_000;
       const grown = await costOf(writer, server.pid, half, sweeps);
-      log(
-        `${rows} rows: ${grown.microseconds.toFixed(1)} µs a reading (filled in ${fillSeconds.toFixed(0)} s)`,
-      );
-      return { rows, fillSeconds, empty, grown };
+      log(`writer on ${rows} rows: ${grown.microseconds.toFixed(1)} µs a reading`);
+      return { empty, grown };
     } finally {
       await database.close();
     }
@@ -95,24 +129,27 @@ function readingsOf(first: number, time: number): Reading[] {
   }));
 }
 
-/** Every quarter of an hour a row of each meter, in the order in which time would have brought them. */
-async function fill(database: Database, rows: number, before: number): Promise<void> {
-  const quarters = Math.ceil(rows / meters);
+/**
+ * Every quarter of an hour a row of each meter, in the order in which time would have brought them: days before and
+ * after `base`, so that what is measured from there on lands among them. Three hours are left free for it.
+ */
+async function fill(database: Database, rows: number, base: number): Promise<void> {
+  const half = Math.ceil(rows / meters / 2);
   const quarterMs = 15 * minuteMs;
-  const first = (Math.floor(before / quarterMs) - quarters) * quarterMs;
+  const spareMs = 12 * quarterMs;
   await database.query({
     text: `select ensure_day_partition('meter_readings', day::date)
              from generate_series(to_timestamp($1::float8 / 1000) at time zone 'UTC',
                                   to_timestamp($2::float8 / 1000) at time zone 'UTC' + interval '1 day',
                                   interval '1 day') as day`,
-    values: [first, before],
+    values: [base - half * quarterMs, base + spareMs + half * quarterMs],
   });
   await database.query({
     text: `insert into meter_readings (meter_id, kwh_amount, reading_timestamp)
            select 'BENCH-' || lpad(m::text, 5, '0'), 1 + (m % 100) * 0.01,
-                  to_timestamp(($1::float8 + q * $2::float8) / 1000)
-             from generate_series(0, $3::int - 1) as q, generate_series(0, $4::int - 1) as m`,
-    values: [first, quarterMs, quarters, meters],
+                  to_timestamp(($1::float8 + q * $2::float8 + case when q < 0 then 0 else $3::float8 end) / 1000)
+             from generate_series(-$4::int, $4::int - 1) as q, generate_series(0, $5::int - 1) as m`,
+    values: [base, quarterMs, spareMs, half, meters],
   });
   await database.query({ text: 'vacuum analyze meter_readings' });
   await database.query({ text: 'checkpoint' });
