@@ -3,8 +3,6 @@
  * a mistake. Widgets of the dashboard are ends by themselves.
  */
 export const ends: Readonly<Record<string, readonly number[]>> = {
-  // Kept in the table already; an integrator may tell somebody.
-  'Ingestion/Notice anomalies': [1],
   // Both are shown over HTTP; an integrator may tell somebody.
   'Batch submission/Take a batch': [1],
   'Batch submission/Write down the result': [0],

@@ -8,6 +8,7 @@ import {
   type FlowNode,
 } from '../../src/operation/flow-files.js';
 import { isEnd } from './ends.js';
+import { hiddenWires, type Box } from './wires.js';
 
 /** Node-RED's editor on a screen of 1920 × 1080 shows about this much of a tab. */
 const screen = { width: 1800, height: 900 };
@@ -103,14 +104,10 @@ function tabProblems(file: FlowFile): string[] {
       }
     }
   });
+  for (const { from, to, behind } of hiddenWires(placed, boxOf)) {
+    problems.push(`${at(from)}: the wire to ${at(to)} runs behind ${at(behind)}`);
+  }
   return problems;
-}
-
-interface Box {
-  readonly left: number;
-  readonly right: number;
-  readonly top: number;
-  readonly bottom: number;
 }
 
 /** About what the editor draws, with room for a wire: seven and a half pixels per letter beside icon and ports. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createAnomalies } from '../../src/anomalies/anomalies.js';
-import type { LastStored, Noticed } from '../../src/anomalies/anomaly.js';
+import type { Noticed } from '../../src/anomalies/anomaly.js';
 import { createAnomalyWatch, type AnomalyWatch } from '../../src/anomalies/watch.js';
 import type { SessionEvent } from '../../src/broker/delivery.js';
 import type { Reading, Rejection } from '../../src/readings/reading.js';
@@ -43,11 +43,11 @@ describe('The watch for anomalies [H-23]', () => {
   });
 
   /** As the database says when nothing else was stored. */
-  function takeSilent(stored: Partial<LastStored> = {}): unknown[] {
+  function takeSilent(heard: number | null = null): unknown[] {
     const quiet = watch.quiet();
     watch.judge(
       quiet,
-      quiet.map((meter_id) => ({ meter_id, heard: null, isTold: false, ...stored })),
+      quiet.map((meter_id) => ({ meter_id, heard, isTold: false })),
     );
     return kinds(watch.take());
   }
@@ -69,7 +69,7 @@ describe('The watch for anomalies [H-23]', () => {
   it('calls no meter silent that reports through another instance', () => {
     uses('METER001', 2_500);
     now += 61 * minute;
-    assert.deepEqual(takeSilent({ heard: now - 15 * minute }), []);
+    assert.deepEqual(takeSilent(now - 15 * minute), []);
     now += 44 * minute;
     assert.deepEqual(watch.quiet(), [], 'not asked for again before its time');
     now += 2 * minute;
