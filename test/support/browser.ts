@@ -65,8 +65,8 @@ export function nodesOnTab(page: Page): Promise<NodeOnTab[]> {
   return page.evaluate<NodeOnTab[]>(readNodes);
 }
 
-/** Runs inside the page, where `RED` is the editor. */
-const foldPanels = `for (const action of ['core:toggle-sidebar', 'core:toggle-palette']) RED.actions.invoke(action)`;
+/** Runs inside the page, where `RED` is the editor. Told, not toggled: the server remembers the panels of the page before. */
+const foldPanels = `for (const action of ['core:toggle-sidebar', 'core:toggle-palette']) RED.actions.invoke(action, false)`;
 
 /** Runs inside the page; `flow-node-error` is the editor's triangle for settings that are not valid. */
 const readNodes = `[...document.querySelectorAll('g.red-ui-flow-node-group')].map((group) => {
