@@ -23,7 +23,8 @@ export interface Queue {
   warm(): Promise<void>;
   /** Belongs into the transaction of the batch: never one without the other. */
   send(tx: Session, id: string, retriesMax: number): Promise<void>;
-  claim(max: number): Promise<Job[]>;
+  /** In a transaction: a claim whose answer got lost must not keep the job from others until its heartbeat is missed. */
+  claim(tx: Session, max: number): Promise<Job[]>;
   /** Says that this process still works on them; without it for `heartbeatSeconds` another one takes over. */
   touch(jobs: readonly Job[]): Promise<void>;
   complete(tx: Session, job: Job): Promise<void>;
@@ -102,8 +103,10 @@ function queueOn(boss: () => Promise<PgBoss>): Queue {
     async send(tx, id, retryLimit) {
       await (await boss()).send(queueName, {}, { id, retryLimit, ...within(tx) });
     },
-    async claim(max) {
-      const jobs = await (await boss()).fetch(queueName, { batchSize: max, includeMetadata: true });
+    async claim(tx, max) {
+      const jobs = await (
+        await boss()
+      ).fetch(queueName, { batchSize: max, includeMetadata: true, ...within(tx) });
       return jobs.map(({ id, retryCount, retryLimit }) => ({
         id,
         retryCount,

@@ -107,7 +107,7 @@ export function startBatchWorker(database: Database, queue: Queue, options: Work
     if (free === 0) return Infinity;
     const unfinished = await unfinishedBatches(database, 0, running.size + 1);
     if (unfinished.length <= running.size) return Infinity;
-    for (const job of await queue.claim(free)) {
+    for (const job of await database.transaction((tx) => queue.claim(tx, free))) {
       const work = run(job)
         .catch((error: unknown) =>
           log.error({ err: error, job: job.id }, 'a batch was left to another worker'),
@@ -125,7 +125,10 @@ export function startBatchWorker(database: Database, queue: Queue, options: Work
 
   async function run(job: Job): Promise<void> {
     const from = performance.now();
-    const begun = await beginBatch(database, job.id, name);
+    // It is claimed: nobody else would take it for a minute when this gave up.
+    const begun = await untilCommitted(database, () => beginBatch(database, job.id, name), {
+      signal: closing.signal,
+    });
     if (begun === undefined) return database.transaction((tx) => queue.complete(tx, job));
     const received_at = begun.submitted_at.getTime();
     const one = runs.open(begun.readings.map(([part]) => part));

@@ -283,7 +283,9 @@ describe('Batches of readings [H-7]', () => {
     const meter = await newMeter();
     const { job_id } = await submit([reading(meter, 0)]);
     // What a killed process leaves: claimed in the queue, running in the table.
-    await eventually(async () => (await queue.claim(1)).some(({ id }) => id === job_id));
+    await eventually(async () =>
+      (await database.transaction((tx) => queue.claim(tx, 1))).some(({ id }) => id === job_id),
+    );
     await database.query({
       text: `update reading_batches set state = 'running', attempts = 1, worker = 'killed' where id = $1`,
       values: [job_id],

@@ -138,7 +138,8 @@ describe('the tab Batch submission', function () {
     await eventually(async () => (await fetch(`${appliance.url}/readyz`)).status === 503);
     line.pass();
     for (const { body } of accepted) {
-      const { stored, failed } = await done(body.job_id, 30_000);
+      // A claim whose commit got lost waits until its heartbeat is missed and looked for.
+      const { stored, failed } = await done(body.job_id, 120_000);
       assert.deepEqual([stored, failed], [1000, 0]);
     }
   });
