@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 import { DomainError, errorStatus } from '../errors.js';
 import type { ErrorDetail } from '../errors.js';
 
-/** The one shape of an error towards HTTP (CONTRACT section 4). */
+/** The one shape of an error towards HTTP (docs/errors.md). */
 export interface ErrorAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;

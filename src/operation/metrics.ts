@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
-/** The process-wide Prometheus registry (CONTRACT section 10). Labels never carry a meter id. */
+/** The process-wide Prometheus registry. Labels never carry a meter id. */
 export const registry = new Registry();
 
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
