@@ -1,7 +1,7 @@
 import type { Database } from '../database/database.js';
 import { DomainError } from '../errors.js';
 import { metrics } from '../operation/metrics.js';
-import { pageRequest, type ListQuery, type Page } from '../readings/page.js';
+import { pageRequest, type ListQuery, type Page } from '../http/page.js';
 import { anomalyKinds, type Anomaly, type LastStored, type Noticed } from './anomaly.js';
 import {
   selectAnomalies,

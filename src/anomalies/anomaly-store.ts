@@ -1,5 +1,5 @@
 import type { Session } from '../database/database.js';
-import type { PageRequest } from '../readings/page.js';
+import type { PageRequest } from '../http/page.js';
 import type { Anomaly, AnomalyKind, LastStored, Noticed } from './anomaly.js';
 
 export const rowsMax = 10_000;

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Database, Session } from '../database/database.js';
 import { DomainError } from '../errors.js';
-import { pageRequest, type ListQuery, type Page } from '../readings/page.js';
+import { pageRequest, type ListQuery, type Page } from '../http/page.js';
 import { audit, type Caller } from './audit.js';
 import { generateSecret, hashSecret } from './credentials.js';
 import { deviceSorts, type Device } from './device.js';

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Database } from '../database/database.js';
 import { audit, type Caller } from '../devices/audit.js';
 import { isDomainError } from '../errors.js';
-import { pageRequest, type ListQuery, type Page } from './page.js';
+import { pageRequest, type ListQuery, type Page } from '../http/page.js';
 import { asQuarantineFilter, type QuarantineCount, type QuarantinedMessage } from './quarantined-message.js';
 import {
   countByCode,

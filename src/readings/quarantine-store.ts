@@ -1,6 +1,6 @@
 import type { Session } from '../database/database.js';
+import type { PageRequest } from '../http/page.js';
 import { byteArray, integerArray, textArray } from './array-literal.js';
-import type { PageRequest } from './page.js';
 import {
   shown,
   topicPattern,

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { ErrorDetail } from '../errors.js';
-import { moment, refuseWrong, type ListQuery } from './page.js';
+import { moment, refuseWrong, type ListQuery } from '../http/page.js';
 
 /** A quarantined message as people see it. */
 export interface QuarantinedMessage {

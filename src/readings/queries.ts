@@ -1,7 +1,6 @@
 import type { Database } from '../database/database.js';
 import { DomainError } from '../errors.js';
-import type { ListQuery, Page } from './page.js';
-import { pageRequest } from './page.js';
+import { pageRequest, type ListQuery, type Page } from '../http/page.js';
 import {
   findMeter,
   selectLastDay,

@@ -1,5 +1,5 @@
 import type { Session } from '../database/database.js';
-import type { PageRequest } from './page.js';
+import type { PageRequest } from '../http/page.js';
 
 /** A reading as the HTTP API shows it. Times are ISO 8601 in UTC. */
 export interface StoredReading {

@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { limitDefault, limitMax, pageMax } from '../../readings/page.js';
+import { limitDefault, limitMax, pageMax } from '../page.js';
 import { ref, type Parameter, type Schema } from './model.js';
 
 /** page, limit, sort, order of a list; `sorts` with the default first. */

@@ -1,5 +1,5 @@
 import { DomainError, type ErrorDetail } from '../errors.js';
-import { parseTimestamp } from './timestamp.js';
+import { parseTimestamp } from '../readings/timestamp.js';
 
 /** One page of a list, as the HTTP API answers it (section 4). */
 export interface Page<T> {
