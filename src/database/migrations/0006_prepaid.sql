@@ -41,12 +41,13 @@ create table accounts (
   id bigint generated always as identity primary key,
   kind text not null constraint accounts_kind_check check (kind in
     ('units', 'credit', 'arrears', 'issued', 'consumed', 'provider', 'revenue', 'fees', 'suspense')),
-  commodity text not null constraint accounts_commodity_check
-    check (commodity = case when kind in ('units', 'issued', 'consumed') then 'energy' else 'money' end),
+  commodity text not null generated always as
+    (case when kind in ('units', 'issued', 'consumed') then 'energy' else 'money' end) stored,
   meter_id text constraint accounts_meter_check
     check ((meter_id is not null) = (kind in ('units', 'credit', 'arrears'))),
   -- ISO 4217 of money, '' of energy.
-  currency text not null constraint accounts_currency_check check ((currency = '') = (commodity = 'energy')),
+  currency text not null
+    constraint accounts_currency_check check ((currency = '') = (kind in ('units', 'issued', 'consumed'))),
   balance numeric(24, 8) not null default 0,
   updated_at timestamptz not null default now(),
   created_at timestamptz not null default now(),
@@ -67,6 +68,9 @@ create table ledger_transactions (
   posted_at timestamptz not null default now()
 );
 create index ledger_transactions_payment_idx on ledger_transactions (payment_id) where payment_id is not null;
+-- Money is sold, kept and allocated once.
+create unique index ledger_transactions_payment_key on ledger_transactions (payment_id, kind)
+  where kind in ('sale', 'suspense', 'allocation');
 
 -- Without foreign keys: the statement trigger below looks at all rows of a batch at once.
 create table ledger_entries (
@@ -82,28 +86,37 @@ create table ledger_entries (
 create index ledger_entries_account_idx on ledger_entries (account_id, id);
 create index ledger_entries_transaction_idx on ledger_entries (transaction_id);
 
--- Entries belong to a header of their own database transaction that is not balanced off yet, and to accounts that
--- exist; the cached balances follow.
+-- The entries of a transaction come in one statement, in the database transaction of their header: nothing can be added
+-- later. They name accounts that exist, the cached balances follow, and balance_after is right, so that every account of
+-- a meter is a chain that can be followed. Whoever enters must lock those accounts first.
 create function enter_ledger_entries() returns trigger language plpgsql as $$
 begin
   if exists (
-    select from (select distinct transaction_id from entered) e
-      left join ledger_transactions t on t.id = e.transaction_id and t.xact_id = pg_current_xact_id()
-     where t.id is null
-        or t.id::text = any (string_to_array(current_setting('meterflow.ledger_closed', true), ','))
+    select from (select transaction_id, count(*) as n from entered group by transaction_id) e
+     where not exists (select from ledger_transactions t
+                        where t.id = e.transaction_id and t.xact_id = pg_current_xact_id())
+        or n <> (select count(*) from ledger_entries l where l.transaction_id = e.transaction_id)
   ) then
-    raise exception 'ledger entries are made together with their transaction, never added later'
+    raise exception 'ledger entries are made together with their transaction, in one statement, never added later'
       using errcode = 'restrict_violation', constraint = 'ledger_entries_transaction';
-  end if;
-  if exists (select from (select distinct account_id from entered) e
-              where not exists (select from accounts a where a.id = e.account_id)) then
-    raise exception 'a ledger entry names an account that does not exist'
-      using errcode = 'foreign_key_violation', constraint = 'ledger_entries_account';
   end if;
   update accounts a
      set balance = a.balance + e.amount, updated_at = now()
     from (select account_id, sum(amount) as amount from entered group by account_id) e
    where a.id = e.account_id and a.meter_id is not null;
+  if exists (
+    select from (
+      select e.amount, e.balance_after, a.id, a.meter_id, a.commodity,
+             a.balance + e.amount - sum(e.amount) over (partition by e.account_id order by e.id desc
+               rows between unbounded preceding and current row) as held
+        from entered e left join accounts a on a.id = e.account_id) checked
+     where id is null
+        or balance_after is distinct from case when meter_id is not null then held end
+        or (commodity = 'energy' and amount <> round(amount, 4))
+  ) then
+    raise exception 'a ledger entry names no account, a wrong balance_after, or parts of a ten-thousandth of a unit'
+      using errcode = 'check_violation', constraint = 'ledger_entries_account';
+  end if;
   return null;
 end $$;
 create trigger ledger_entries_entered after insert on ledger_entries
@@ -124,8 +137,6 @@ begin
     raise exception 'ledger transaction % is not balanced: %', new.id, coalesce(unbalanced, 'no entries')
       using errcode = 'check_violation', constraint = 'ledger_transactions_balanced';
   end if;
-  perform set_config('meterflow.ledger_closed',
-    concat_ws(',', nullif(current_setting('meterflow.ledger_closed', true), ''), new.id::text), true);
   return null;
 end $$;
 create constraint trigger ledger_transactions_balanced after insert on ledger_transactions
@@ -153,6 +164,17 @@ end $$;
 create trigger accounts_kept before insert or update or delete on accounts
   for each row execute function keep_account();
 create trigger accounts_stay before truncate on accounts for each statement execute function refuse_change();
+
+-- The accounts that are nobody's: those of energy from the start, those of a currency with its first tariff.
+insert into accounts (kind, currency) values ('issued', ''), ('consumed', '');
+create function open_currency() returns trigger language plpgsql as $$
+begin
+  insert into accounts (kind, currency)
+  select kind, new.currency from unnest('{provider,revenue,fees,suspense}'::text[]) as kind
+  on conflict on constraint accounts_key do nothing;
+  return null;
+end $$;
+create trigger tariffs_open_currency after insert on tariffs for each row execute function open_currency();
 
 -- Money as it came, or did not come. accepted: credited to a meter; suspense: real money that names no known meter;
 -- failed: the provider says that nothing was paid; disputed: does not fit what we know, credits nothing until a person

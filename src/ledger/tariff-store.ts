@@ -1,0 +1,165 @@
+import type { Session } from '../database/database.js';
+import { DomainError } from '../errors.js';
+import { parseAmount } from './money.js';
+import type { Block, Tariff } from './tariff.js';
+
+/** A version of a plan as it is stored; blocks as [{"from": 0, "price": 25}], both with at most 4 decimals. */
+export interface TariffRow {
+  readonly id: string;
+  readonly plan: string;
+  readonly currency: string;
+  readonly time_zone: string;
+  readonly valid_from: Date;
+  readonly payment_fee: string;
+  readonly monthly_fee: string;
+  readonly arrears_share: string;
+  readonly blocks: readonly { readonly from: number; readonly price: number }[];
+  readonly created_by: string;
+  readonly created_at: Date;
+}
+
+export const tariffColumns = `id, plan, currency, time_zone, valid_from, payment_fee::text, monthly_fee::text,
+  arrears_share::text, blocks, created_by, created_at`;
+
+/** What a meter's sale at a time goes by. */
+export interface Terms {
+  readonly tariff: Tariff;
+  /** First day of the month, in the tariff's time zone: 2026-11-01. */
+  readonly month: string;
+  readonly unitsBefore: bigint;
+  readonly monthlyFeeCharged: boolean;
+  readonly accounts: {
+    readonly issued: string;
+    readonly provider: string;
+    readonly revenue: string;
+    readonly fees: string;
+  };
+}
+
+/** No payment is older, or of the future: a provider's clock does not choose the tariff. */
+export const sinceMaxDays = 7;
+
+/**
+ * The version of the meter's plan that is valid at the time of payment, clipped to the last seven days, and what the
+ * meter bought in that month. A plan's first version also covers what lies before it; a plan without any version is
+ * the default plan. Read it when the meter's accounts are locked: nobody else sells to it meanwhile.
+ * @throws DomainError CONFIGURATION when there is no default plan
+ */
+export async function readTerms(
+  tx: Session,
+  meterId: string,
+  paidAt: Date | null,
+  now: Date | null,
+): Promise<Terms> {
+  const { rows } = await tx.query<TermsRow>({
+    name: 'read-terms',
+    text: `with moment as (
+             select greatest(least(coalesce($2::timestamptz, now), now), now - make_interval(days => ${sinceMaxDays})) as at
+               from coalesce($3::timestamptz, now()) as now
+           ), tariff as (
+             select t.* from moment, tariffs t
+              where t.plan in ('default', (select tariff_plan from devices where meter_id = $1))
+              order by (t.plan = (select tariff_plan from devices where meter_id = $1)) desc nulls last,
+                       (t.valid_from <= at) desc,
+                       case when t.valid_from <= at then t.valid_from end desc, t.valid_from
+              limit 1
+           ), month as (
+             select date_trunc('month', moment.at at time zone tariff.time_zone)::date as month from moment, tariff
+           )
+           select ${tariffColumns}, month::text,
+                  coalesce(bought.units_sum, 0)::text as units_before,
+                  coalesce(bought.fee_sum, 0) > 0 as monthly_fee_charged,
+                  (select a.id from accounts a where a.meter_id is null and a.kind = 'issued' and a.currency = '') as issued,
+                  (select a.id from accounts a
+                    where a.meter_id is null and a.kind = 'provider' and a.currency = tariff.currency) as provider,
+                  (select a.id from accounts a
+                    where a.meter_id is null and a.kind = 'revenue' and a.currency = tariff.currency) as revenue,
+                  (select a.id from accounts a
+                    where a.meter_id is null and a.kind = 'fees' and a.currency = tariff.currency) as fees
+             from tariff, month
+             left join lateral (
+               select sum(s.units) as units_sum, sum(s.monthly_fee) as fee_sum
+                 from sales s where s.meter_id = $1 and s.month = month.month) bought on true`,
+    values: [meterId, paidAt?.toISOString() ?? null, now?.toISOString() ?? null],
+  });
+  const row = rows[0];
+  if (row === undefined)
+    throw new DomainError('CONFIGURATION', 'There is no tariff: the plan "default" has no version.');
+  return {
+    tariff: asTariff(row),
+    month: row.month,
+    unitsBefore: asTenThousandths(row.units_before),
+    monthlyFeeCharged: row.monthly_fee_charged,
+    accounts: { issued: row.issued, provider: row.provider, revenue: row.revenue, fees: row.fees },
+  };
+}
+
+interface TermsRow extends TariffRow {
+  readonly month: string;
+  readonly units_before: string;
+  readonly monthly_fee_charged: boolean;
+  readonly issued: string;
+  readonly provider: string;
+  readonly revenue: string;
+  readonly fees: string;
+}
+
+/** The currency of this installation: that of the default plan, hence of all. @throws as `readTerms` */
+export async function readCurrency(session: Session): Promise<string> {
+  const { rows } = await session.query<{ currency: string }>({
+    name: 'read-currency',
+    text: `select currency from tariffs where plan = 'default' limit 1`,
+  });
+  const currency = rows[0]?.currency;
+  if (currency === undefined)
+    throw new DomainError('CONFIGURATION', 'There is no tariff: the plan "default" has no version.');
+  return currency;
+}
+
+export interface DefaultTariff {
+  /** Text of at most 4 decimals, above 0. */
+  readonly pricePerUnit: string;
+  readonly currency: string;
+  readonly timeZone: string;
+}
+
+/**
+ * The flat default plan, once: later starts, other instances and other settings change nothing of it.
+ * @returns whether it was made now
+ */
+export async function ensureDefaultTariff(session: Session, preset: DefaultTariff): Promise<boolean> {
+  const { rowCount } = await session.query({
+    text: `insert into tariffs (plan, currency, time_zone, valid_from, blocks, created_by)
+           select 'default', $1, $2, '2000-01-01T00:00:00Z', $3::jsonb, 'start'
+            where not exists (select from tariffs where plan = 'default')
+           on conflict on constraint tariffs_version_key do nothing`,
+    values: [
+      preset.currency,
+      preset.timeZone,
+      JSON.stringify([{ from: 0, price: Number(preset.pricePerUnit) }]),
+    ],
+  });
+  return rowCount === 1;
+}
+
+export function asTariff(row: TariffRow): Tariff {
+  return {
+    id: row.id,
+    plan: row.plan,
+    currency: row.currency,
+    timeZone: row.time_zone,
+    validFrom: row.valid_from,
+    paymentFee: parseAmount(row.payment_fee),
+    monthlyFee: parseAmount(row.monthly_fee),
+    arrearsShare: asTenThousandths(row.arrears_share),
+    blocks: row.blocks.map(asBlock),
+  };
+}
+
+function asBlock({ from, price }: { from: number; price: number }): Block {
+  return { from: asTenThousandths(String(from)), price: asTenThousandths(String(price)) };
+}
+
+function asTenThousandths(decimal: string): bigint {
+  return parseAmount(decimal) / 10_000n;
+}
