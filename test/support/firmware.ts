@@ -10,6 +10,8 @@ export interface FirmwareOptions {
   readonly keepAlive?: number;
   /** Most PUBLISH without PUBACK at a time. */
   readonly window?: number;
+  /** It leaves a broker that has not answered its PINGREQ when the next one is due. */
+  readonly needsAnswers?: boolean;
 }
 
 /** One message from its first PUBLISH to its PUBACK. */
@@ -46,6 +48,7 @@ export class Firmware {
   private retryMs = RETRY_MIN_MS;
   private timer: NodeJS.Timeout | undefined;
   private pinging: NodeJS.Timeout | undefined;
+  private isAnswered = true;
   private ended = false;
 
   constructor(private readonly options: FirmwareOptions) {
@@ -88,7 +91,14 @@ export class Firmware {
     socket.on('error', () => {});
     socket.on('close', () => this.onClose());
     clearInterval(this.pinging);
-    this.pinging = setInterval(() => this.online && socket.write(Buffer.from([0xc0, 0])), keepAlive * 700);
+    this.pinging = setInterval(() => this.ping(socket), keepAlive * 700);
+  }
+
+  private ping(socket: Socket): void {
+    if (!this.online) return;
+    if (this.options.needsAnswers === true && !this.isAnswered) return void socket.destroy();
+    this.isAnswered = false;
+    socket.write(Buffer.from([0xc0, 0]));
   }
 
   private onClose(): void {
@@ -109,12 +119,14 @@ export class Firmware {
       this.received = this.received.subarray(length + 2);
       if (first === 0x20) this.onConnack(body[1] ?? 255);
       else if (first === 0x40) this.onPuback(body.readUInt16BE(0));
+      else if (first === 0xd0) this.isAnswered = true;
     }
   }
 
   private onConnack(code: number): void {
     if (code !== 0) return; // it closes
     this.online = true;
+    this.isAnswered = true;
     this.connects += 1;
     this.retryMs = RETRY_MIN_MS;
     for (const { id, message } of this.inFlight) this.send(id, message, true);
