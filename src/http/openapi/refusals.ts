@@ -79,6 +79,7 @@ const meanings: Readonly<Record<number, string>> = {
   422: 'Understood, but refused',
   429: 'Too many from one address',
   500: 'A fault of ours; the log has the details',
+  502: 'The payment provider refused, or did not answer',
   503: 'The database is away; try again',
 };
 
