@@ -3,11 +3,13 @@ import type { NodeAPI, NodeDef } from 'node-red';
 import type { Database } from '../src/database/database.js';
 import type { DeviceKeys } from '../src/devices/keys/device-keys.js';
 import { createRegistry } from '../src/devices/registry.js';
+import { DomainError } from '../src/errors.js';
 import { createVirtualFleet, type VirtualFleet } from '../src/mocks/virtual-fleet.js';
+import { meterCommands, type MeterCommand } from '../src/mocks/virtual-meter-state.js';
 import type { MqttLink } from '../src/mqtt/link.js';
-import { defineNode, type Host } from './define-node.js';
+import { defineNode, type Host, type Message } from './define-node.js';
 import type { KeyringResource } from './meter-keyring.js';
-import { numberSetting, textSetting } from './setting.js';
+import { flagSetting, numberSetting, textSetting } from './setting.js';
 
 interface Config extends NodeDef {
   database: string;
@@ -18,6 +20,11 @@ interface Config extends NodeDef {
   seed: string;
   backfillHours: string;
   telemetrySeconds: string;
+  prepaid: boolean | string;
+  reportSeconds: string;
+  lowUnits: string;
+  lostPercent: string;
+  doubledPercent: string;
 }
 
 const retryMs = 2000;
@@ -36,7 +43,11 @@ export default function (RED: NodeAPI): void {
       const registry = createRegistry(host.use<Database>(config.database, 'database'));
       const { host: broker, port, tls, trust } = host.use<MqttLink>(config.mqtt, 'broker');
       const { node } = host;
-      const log = { info: (line: string) => node.debug(line), warn: (line: string) => node.warn(line) };
+      const log = {
+        debug: (line: string) => node.debug(line),
+        info: (line: string) => node.log(line),
+        warn: (line: string) => node.warn(line),
+      };
       const signing = signingOf(host, config);
       const fleet = createVirtualFleet({
         ...settings,
@@ -53,6 +64,10 @@ export default function (RED: NodeAPI): void {
       host.status('busy', 'registering');
       const started = startUntil(fleet, closing.signal, (reason) => host.status('error', reason));
       return {
+        async input(message) {
+          const { meterId, command } = commandOf(message);
+          await fleet.command(meterId, command);
+        },
         async close() {
           closing.abort();
           await fleet.stop();
@@ -61,6 +76,22 @@ export default function (RED: NodeAPI): void {
       };
     },
   });
+}
+
+/** @throws SCHEMA_INVALID when the message names no command or no meter */
+function commandOf({ topic, payload }: Message): { meterId: string; command: MeterCommand } {
+  const command = meterCommands.find((known) => known === topic);
+  if (command === undefined) {
+    throw new DomainError(
+      'SCHEMA_INVALID',
+      `msg.topic is "${String(topic)}"; it must be one of ${meterCommands.join(', ')}.`,
+    );
+  }
+  const named = payload as { meter_id?: unknown } | null | undefined;
+  const meterId = typeof payload === 'string' ? payload : named?.meter_id;
+  if (typeof meterId !== 'string')
+    throw new DomainError('SCHEMA_INVALID', 'msg.payload must hold the meter_id.');
+  return { meterId, command };
 }
 
 function signingOf(host: Host<string>, config: Config): { keys?: DeviceKeys } {
@@ -81,6 +112,27 @@ function settingsOf(config: Config) {
       max: 3600,
       whole,
     }),
+    prepaid: prepaidOf(config),
+  };
+}
+
+function prepaidOf(config: Config) {
+  if (!flagSetting(config.prepaid, true)) return undefined;
+  const percent = (value: unknown, name: string): number =>
+    numberSetting(value, 0, { name, min: 0, max: 50 }) / 100;
+  const low = numberSetting(config.lowUnits, 1, { name: 'Low balance', min: 0, max: 1_000_000 });
+  return {
+    reportSeconds: numberSetting(config.reportSeconds, 30, {
+      name: 'Report',
+      min: 1,
+      max: 86_400,
+      whole: true,
+    }),
+    lowUnits: Math.round(low * 10_000),
+    mishaps: {
+      lost: percent(config.lostPercent, 'Lost messages'),
+      doubled: percent(config.doubledPercent, 'Doubled messages'),
+    },
   };
 }
 
@@ -104,9 +156,10 @@ async function startUntil(
 }
 
 function show(host: Host<'activity'>, fleet: VirtualFleet, count: number): void {
-  const { online, waiting, power_kw, reason } = fleet.state;
+  const { online, waiting, power_kw, off, reason } = fleet.state;
+  const without = off > 0 ? ` · ${off} without supply` : '';
   const sending = waiting > 0 ? ` · ${waiting.toLocaleString('en')} to send` : '';
-  if (online === count) host.status('ok', `${count} meters · ${power_kw.toFixed(1)} kW${sending}`);
+  if (online === count) host.status('ok', `${count} meters · ${power_kw.toFixed(1)} kW${without}${sending}`);
   else if (reason === null) host.status('busy', `${online} of ${count} meters online${sending}`);
   else host.status('warning', `${online} of ${count} meters online: ${reason}`);
 }

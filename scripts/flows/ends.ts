@@ -6,8 +6,6 @@ export const ends: Readonly<Record<string, readonly number[]>> = {
   // Both are shown over HTTP; an integrator may tell somebody.
   'Batch submission/Take a batch': [1],
   'Batch submission/Write down the result': [0],
-  // Their readings come in again through the broker, like those of any meter.
-  'Virtual meters/Virtual meters': [0],
   // This question cannot be refused.
   'Dashboard/All meters': [1],
 };

@@ -3,6 +3,8 @@
  * started again sends exactly what it sent before: the store answers `duplicate`, and nothing is counted twice.
  */
 
+import { drawn } from './seeded.js';
+
 export type LoadKind = 'household' | 'shop' | 'mill';
 
 export interface Load {
@@ -38,9 +40,9 @@ const hourlyKw: Record<LoadKind, readonly number[]> = {
 const nominalVolts = 240;
 
 export function loadOf(seed: number, meterId: string): Load {
-  const draw = random(seed, meterId, -1);
+  const draw = drawn(seed, meterId, -1);
   const kind = draw < 0.6 ? 'household' : draw < 0.85 ? 'shop' : 'mill';
-  return { seed, meterId, kind, scale: 0.7 + 0.6 * random(seed, meterId, -2) };
+  return { seed, meterId, kind, scale: 0.7 + 0.6 * drawn(seed, meterId, -2) };
 }
 
 /** The quarter hour that `time` (Unix ms) lies in, counted from 1970. Quarter `q` ends at `quarterEnd(q)`. */
@@ -62,20 +64,20 @@ export function quartersEnded(now: number, hours: number): number[] {
 /** Energy of one quarter in whole ten-thousandths of a kWh; always at least one, as a reading of 0 is not valid. */
 export function energyOf(load: Load, index: number): number {
   const middle = index * quarterMs + quarterMs / 2;
-  const noise = 0.75 + 0.5 * random(load.seed, load.meterId, index);
+  const noise = 0.75 + 0.5 * drawn(load.seed, load.meterId, index);
   return Math.max(1, Math.round(meanKw(load, middle) * noise * 0.25 * 10_000));
 }
 
 /** Power in kW at an instant: the quarter's mean with a flutter that changes every second. */
 export function powerAt(load: Load, time: number): number {
   const mean = energyOf(load, quarterIndex(time)) / 2_500;
-  const flutter = 0.9 + 0.2 * random(load.seed, load.meterId, Math.floor(time / 1000) + 0.5);
+  const flutter = 0.9 + 0.2 * drawn(load.seed, load.meterId, Math.floor(time / 1000) + 0.5);
   return Math.round(mean * flutter * 1_000) / 1_000;
 }
 
 /** Volts at an instant: a weak feeder sags a little under load. */
 export function voltageAt(load: Load, time: number): number {
-  const drift = 4 * (random(load.seed, load.meterId, Math.floor(time / 60_000) + 0.25) - 0.5);
+  const drift = 4 * (drawn(load.seed, load.meterId, Math.floor(time / 60_000) + 0.25) - 0.5);
   return Math.round((nominalVolts + drift - 0.6 * powerAt(load, time)) * 10) / 10;
 }
 
@@ -96,15 +98,4 @@ function meanKw(load: Load, time: number): number {
   const from = kw[Math.floor(hour)] ?? 0;
   const to = kw[(Math.floor(hour) + 1) % 24] ?? 0;
   return load.scale * (from + (to - from) * (hour % 1));
-}
-
-/** A number in [0, 1) that depends on its arguments only: FNV-1a over the text, then a 32-bit finalizer. */
-function random(seed: number, meterId: string, position: number): number {
-  let hash = 0x811c9dc5;
-  for (const char of `${seed}|${meterId}|${position}`) {
-    hash = Math.imul(hash ^ char.charCodeAt(0), 0x01000193);
-  }
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
-  return ((hash ^ (hash >>> 16)) >>> 0) / 0x1_0000_0000;
 }

@@ -1,12 +1,13 @@
-import { isDomainError } from '../errors.js';
+import { DomainError, isDomainError } from '../errors.js';
 import { loadOf, type LoadKind } from './load-profile.js';
+import type { MeterConnection } from './meter-line.js';
 import { signerOf, type SigningKeys } from './signing.js';
+import type { MeterCommand, VirtualMeterState } from './virtual-meter-state.js';
 import {
   createVirtualMeter,
-  type MeterConnection,
   type MeterLog,
+  type PrepaidSettings,
   type VirtualMeter,
-  type VirtualMeterState,
 } from './virtual-meter.js';
 
 /** The part of the registry that a fleet needs; `createRegistry` of src/devices offers it. */
@@ -46,6 +47,8 @@ export interface VirtualFleetOptions {
   readonly mqtt: Omit<MeterConnection, 'username' | 'password'>;
   readonly backfillHours: number;
   readonly telemetrySeconds: number;
+  /** Absent: the meters' supply is always on. */
+  readonly prepaid?: PrepaidSettings | undefined;
   readonly now?: () => number;
   readonly log?: MeterLog;
 }
@@ -57,6 +60,8 @@ export interface FleetState {
   readonly acknowledged: number;
   readonly waiting: number;
   readonly power_kw: number;
+  /** Meters without supply: no balance, or none known. */
+  readonly off: number;
   /** The first reason of a meter that is offline. */
   readonly reason: string | null;
 }
@@ -65,6 +70,8 @@ export interface VirtualFleet {
   /** Registers what is missing, sets fresh passwords, connects. Throws what the registry throws. */
   start(): Promise<void>;
   stop(): Promise<void>;
+  /** @throws METER_UNKNOWN when the fleet has no such meter */
+  command(meterId: string, command: MeterCommand): Promise<void>;
   readonly state: FleetState;
   readonly meters: readonly VirtualMeterState[];
   onState(listener: (meter: VirtualMeterState) => void): () => void;
@@ -87,7 +94,7 @@ const titles: Record<LoadKind, string> = { household: 'House', shop: 'Shop', mil
 
 export function createVirtualFleet(options: VirtualFleetOptions): VirtualFleet {
   const listeners = new Set<(meter: VirtualMeterState) => void>();
-  const meters: VirtualMeter[] = [];
+  const meters = new Map<string, VirtualMeter>();
   let stopped = false;
 
   async function start(): Promise<void> {
@@ -96,7 +103,7 @@ export function createVirtualFleet(options: VirtualFleetOptions): VirtualFleet {
       const meter = await admit(options, number);
       // The registry's answer may come after stop() was called.
       if (stopped) return;
-      meters.push(meter);
+      meters.set(meter.state.meter_id, meter);
       meter.onState((state) => {
         for (const listener of listeners) listener(state);
       });
@@ -106,17 +113,29 @@ export function createVirtualFleet(options: VirtualFleetOptions): VirtualFleet {
 
   async function stop(): Promise<void> {
     stopped = true;
-    await Promise.all(meters.splice(0).map((meter) => meter.stop()));
+    const stopping = [...meters.values()];
+    meters.clear();
+    await Promise.all(stopping.map((meter) => meter.stop()));
   }
+
+  async function command(meterId: string, what: MeterCommand): Promise<void> {
+    const meter = meters.get(meterId);
+    if (meter === undefined)
+      throw new DomainError('METER_UNKNOWN', `No virtual meter is called "${meterId}".`);
+    await meter.command(what);
+  }
+
+  const states = (): VirtualMeterState[] => [...meters.values()].map((meter) => meter.state);
 
   return {
     start,
     stop,
+    command,
     get state() {
-      return glance(meters.map((meter) => meter.state));
+      return glance(states());
     },
     get meters() {
-      return meters.map((meter) => meter.state);
+      return states();
     },
     onState(listener) {
       listeners.add(listener);
@@ -133,7 +152,7 @@ async function admit(options: VirtualFleetOptions, number: number): Promise<Virt
   const revoked = typeof device.revoked_at === 'string';
   const sign =
     options.keys === undefined || revoked ? undefined : await signerOf(options.keys, meterId, number);
-  const { seed, backfillHours, telemetrySeconds, now, log } = options;
+  const { seed, backfillHours, telemetrySeconds, prepaid, now, log } = options;
   return createVirtualMeter({
     meterId,
     deviceId: device.id,
@@ -141,6 +160,7 @@ async function admit(options: VirtualFleetOptions, number: number): Promise<Virt
     seed,
     backfillHours,
     telemetrySeconds,
+    prepaid,
     ...(sign === undefined ? {} : { sign }),
     ...(now === undefined ? {} : { now }),
     ...(log === undefined ? {} : { log }),
@@ -189,6 +209,7 @@ function glance(states: readonly VirtualMeterState[]): FleetState {
     online: sum((state) => (state.connection === 'online' ? 1 : 0)),
     acknowledged: sum((state) => state.acknowledged),
     waiting: sum((state) => state.waiting),
+    off: sum((state) => (state.relay === 'off' ? 1 : 0)),
     power_kw: Math.round(sum((state) => state.power_kw) * 1_000) / 1_000,
     reason: states.find((state) => state.connection === 'offline')?.reason ?? null,
   };

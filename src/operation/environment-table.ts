@@ -251,7 +251,7 @@ export const groups = {
       meaning: 'where a billing month begins',
       later: true,
     }),
-    LOW_BALANCE_UNITS: given(kind.decimal, { default: '1', meaning: 'threshold', later: true }),
+    LOW_BALANCE_UNITS: given(kind.decimal, { default: '1', meaning: 'at or below it a meter is low' }),
     BALANCE_DRIFT_UNITS: given(kind.decimal, { default: '0.5', meaning: 'threshold', later: true }),
     MINTING_URL: optional(kind.url('http', 'https'), { meaning: 'minting service', later: true }),
   },

@@ -1,0 +1,55 @@
+/**
+ * When a meter asks for its balance ([M-5]): at every connect until a command comes, and once more after a command that
+ * came while reports were between meter and ledger. Nobody can tell whether its balance counts those; asked again when
+ * all are acknowledged, the ledger's answer does.
+ */
+export interface BalanceAsking {
+  connected(now: number): void;
+  /** A report was acknowledged: the ledger has it. */
+  acknowledged(now: number): void;
+  /** A command was taken while `underWay` reports were sent and not acknowledged. */
+  taken(now: number, underWay: number): void;
+  /** True: ask now. It counts as asked. */
+  isDue(now: number, underWay: number): boolean;
+}
+
+/** A command may have been on its way for as long when it arrives. */
+const travelMs = 5_000;
+/** Between two commands that were both taken in the middle of a report. */
+const againMs = 1_000;
+const pauseMinMs = 10_000;
+const pauseMaxMs = 5 * 60_000;
+
+export function createBalanceAsking(): BalanceAsking {
+  let wanted: 'no' | 'at once' | 'when settled' = 'no';
+  let askAt = 0;
+  let pauseMs = pauseMinMs;
+  let askedAt = -Infinity;
+  let acknowledgedAt = -Infinity;
+  let isAcknowledgedSinceAsked = false;
+  return {
+    connected(now) {
+      wanted = 'at once';
+      askAt = now;
+      pauseMs = pauseMinMs;
+    },
+    acknowledged(now) {
+      acknowledgedAt = now;
+      isAcknowledgedSinceAsked = true;
+    },
+    taken(now, underWay) {
+      const isRecent = isAcknowledgedSinceAsked && now - acknowledgedAt < travelMs;
+      wanted = underWay > 0 || isRecent ? 'when settled' : 'no';
+      askAt = Math.max(now, askedAt + againMs);
+      pauseMs = pauseMinMs;
+    },
+    isDue(now, underWay) {
+      if (wanted === 'no' || now < askAt || (wanted === 'when settled' && underWay > 0)) return false;
+      askedAt = now;
+      isAcknowledgedSinceAsked = false;
+      askAt = now + pauseMs;
+      pauseMs = Math.min(pauseMs * 2, pauseMaxMs);
+      return true;
+    },
+  };
+}
