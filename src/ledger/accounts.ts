@@ -41,6 +41,13 @@ export async function lockAccounts(tx: Session, meterIds: readonly string[]): Pr
   }));
 }
 
+/** Those of one meter that a sale moves. */
+export function meterAccounts(accounts: readonly MeterAccount[], currency: string) {
+  const find = (kind: MeterAccountKind, of: string) =>
+    accounts.find((account) => account.kind === kind && account.currency === of);
+  return { units: find('units', ''), credit: find('credit', currency), arrears: find('arrears', currency) };
+}
+
 /**
  * Makes the accounts of these meters that are missing; lock them again afterwards. Without a currency only those of
  * energy: enough for a meter that reports consumption before anybody paid.

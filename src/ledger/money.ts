@@ -42,6 +42,12 @@ export function toCents(amount: Amount): Amount {
   return amount - (amount % perCent);
 }
 
+/** Up to the next whole cent. */
+export function upToCents(amount: Amount): Amount {
+  const cents = toCents(amount);
+  return amount > cents ? cents + perCent : cents;
+}
+
 /** For an answer in JSON (section 4 of the API: at most 2 decimals), rounded half away from zero. */
 export function moneyNumber(amount: Amount): number {
   const half = amount < 0n ? -perCent / 2n : perCent / 2n;

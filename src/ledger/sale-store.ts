@@ -1,5 +1,5 @@
 import type { Session } from '../database/database.js';
-import { formatAmount, fromTenThousandths, type Amount } from './money.js';
+import { formatAmount, fromTenThousandths, parseAmount, type Amount } from './money.js';
 
 /** A row of sales; a reversal's quantities are negative. */
 export interface SaleRow {
@@ -18,6 +18,60 @@ export interface SaleRow {
   readonly blocks: readonly { readonly price: bigint; readonly units: bigint }[];
   /** The sale that this one takes back. */
   readonly reversesId?: string;
+}
+
+/** A sale that is kept. */
+export interface KeptSale extends SaleRow {
+  readonly id: string;
+}
+
+/** The sale that one of these ledger transactions entered, if one did: there is at most one of a payment. */
+export async function findSale(
+  tx: Session,
+  transactionIds: readonly string[],
+): Promise<KeptSale | undefined> {
+  const { rows } = await tx.query<{
+    id: string;
+    transaction_id: string;
+    meter_id: string;
+    tariff_id: string;
+    month: string;
+    units: string;
+    energy_cost: string;
+    payment_fee: string;
+    monthly_fee: string;
+    arrears_paid: string;
+    credit_before: string;
+    credit_after: string;
+    blocks: { price: number; units: number }[];
+  }>({
+    text: `select id, transaction_id, meter_id, tariff_id, month::text, units::text, energy_cost::text, payment_fee::text,
+                  monthly_fee::text, arrears_paid::text, credit_before::text, credit_after::text, blocks
+             from sales where transaction_id = any($1::bigint[])`,
+    values: [transactionIds],
+  });
+  return rows.map((row) => ({
+    id: row.id,
+    transactionId: row.transaction_id,
+    meterId: row.meter_id,
+    tariffId: row.tariff_id,
+    month: row.month,
+    units: tenThousandths(row.units),
+    energyCost: parseAmount(row.energy_cost),
+    paymentFee: parseAmount(row.payment_fee),
+    monthlyFee: parseAmount(row.monthly_fee),
+    arrearsPaid: parseAmount(row.arrears_paid),
+    creditBefore: parseAmount(row.credit_before),
+    creditAfter: parseAmount(row.credit_after),
+    blocks: row.blocks.map(({ price, units }) => ({
+      price: tenThousandths(String(price)),
+      units: tenThousandths(String(units)),
+    })),
+  }))[0];
+}
+
+function tenThousandths(decimal: string): bigint {
+  return parseAmount(decimal) / 10_000n;
 }
 
 export async function saveSale(tx: Session, paymentId: string, sale: SaleRow): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Session } from '../database/database.js';
-import { ensureAccounts, lockAccounts, systemAccount, type MeterAccount } from './accounts.js';
+import { ensureAccounts, lockAccounts, meterAccounts, systemAccount, type MeterAccount } from './accounts.js';
 import { post, type Entry } from './entries.js';
 import { fromTenThousandths, type Amount } from './money.js';
 import { saveSale } from './sale-store.js';
@@ -111,9 +111,7 @@ async function lockMeter(tx: Session, { meterId, paidAt, now }: SaleOrder): Prom
     const accounts = await lockAccounts(tx, [meterId]);
     const terms = await readTerms(tx, meterId, paidAt, now ?? null);
     const { currency } = terms.tariff;
-    const units = accounts.find(({ kind }) => kind === 'units');
-    const credit = accounts.find((account) => account.kind === 'credit' && account.currency === currency);
-    const arrears = accounts.find((account) => account.kind === 'arrears' && account.currency === currency);
+    const { units, credit, arrears } = meterAccounts(accounts, currency);
     if (units !== undefined && credit !== undefined && arrears !== undefined)
       return { terms, units, credit, arrears };
     if (!isLast) await ensureAccounts(tx, [meterId], currency);
