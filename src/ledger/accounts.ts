@@ -50,7 +50,8 @@ export function meterAccounts(accounts: readonly MeterAccount[], currency: strin
 
 /**
  * Makes the accounts of these meters that are missing; lock them again afterwards. Without a currency only those of
- * energy: enough for a meter that reports consumption before anybody paid.
+ * energy: enough for a meter that reports consumption before anybody paid. A meter's energy comes first: consumption
+ * locks nothing else, so it never holds what a sale waits for while it waits itself.
  */
 export async function ensureAccounts(
   tx: Session,
@@ -64,7 +65,7 @@ export async function ensureAccounts(
              from (select distinct meter_id from unnest($1::text[]) as meter_id) m
             cross join (values ('units', ''), ('credit', $2::text), ('arrears', $2::text)) as k (kind, currency)
             where k.currency is not null
-            order by m.meter_id, k.kind
+            order by m.meter_id, k.kind desc
            on conflict on constraint accounts_key do nothing`,
     values: [meterIds, currency],
   });

@@ -3,7 +3,7 @@ import { audit, type Caller } from '../devices/audit.js';
 import { DomainError } from '../errors.js';
 import { lockAccounts, meterAccounts } from './accounts.js';
 import { post, type Entry } from './entries.js';
-import { fromTenThousandths, parseAmount, upToCents, type Amount } from './money.js';
+import { parseAmount, upToCents, type Amount } from './money.js';
 import {
   findTransactions,
   lockPayment,
@@ -19,15 +19,14 @@ export interface Reversed {
   readonly receipt: string;
   readonly amount: Amount;
   readonly currency: string;
-  /** What the meter lost; null: the money was still in suspense. */
-  readonly meter: {
-    readonly meterId: string;
-    readonly units: Amount;
-    /** After it, perhaps below zero. */
-    readonly balance: Amount;
-    /** What the customer owes after it, not negative. */
-    readonly arrears: Amount;
-  } | null;
+  /** Null: the money was still in suspense. */
+  readonly meterId: string | null;
+  /** Ten-thousandths of a unit that the meter lost. */
+  readonly units: bigint;
+  /** The meter's units after it, perhaps below zero. */
+  readonly balance: Amount | null;
+  /** What the customer owes after it, not negative. */
+  readonly arrears: Amount;
 }
 
 /**
@@ -53,11 +52,11 @@ export async function reverse(
     );
     const meterId = sale?.meterId ?? null;
     const paymentId = await saveReversal(tx, payment, { meterId, caller: caller.name, reason });
-    let meter: Reversed['meter'] = null;
+    let taken: TakenBack = { units: 0n, balance: null, arrears: 0n };
     for (const transaction of transactions) {
-      const taken = { payment, paymentId, transaction, caller: caller.name, memo: reason ?? undefined };
-      if (sale?.transactionId !== transaction.id) await mirror(tx, taken, mirrored(transaction));
-      else meter = await takeBack(tx, taken, sale);
+      const wanted = { payment, paymentId, transaction, caller: caller.name, memo: reason ?? undefined };
+      if (sale?.transactionId !== transaction.id) await mirror(tx, wanted, mirrored(transaction));
+      else taken = await takeBack(tx, wanted, sale);
     }
     if (meterId !== null)
       await tx.query({ text: `select want_balance_command($1, 'reversal')`, values: [meterId] });
@@ -67,11 +66,14 @@ export async function reverse(
       details: { payment_id: payment.id, meter_id: meterId, reason },
     });
     const { currency } = payment;
-    return { paymentId, receipt: payment.receipt, amount: parseAmount(payment.amount), currency, meter };
+    const amount = parseAmount(payment.amount);
+    return { paymentId, receipt: payment.receipt, amount, currency, meterId, ...taken };
   });
 }
 
-interface Taken {
+type TakenBack = Pick<Reversed, 'units' | 'balance' | 'arrears'>;
+
+interface Wanted {
   readonly payment: KeptPayment;
   readonly paymentId: string;
   readonly transaction: Entered;
@@ -80,12 +82,12 @@ interface Taken {
 }
 
 /** Also keeps a sale of the negative, so that the month's blocks and fee are as if it had not been. */
-async function takeBack(tx: Session, taken: Taken, sale: KeptSale): Promise<NonNullable<Reversed['meter']>> {
+async function takeBack(tx: Session, wanted: Wanted, sale: KeptSale): Promise<TakenBack> {
   const accounts = await lockAccounts(tx, [sale.meterId]);
-  const { units, credit, arrears } = meterAccounts(accounts, taken.payment.currency);
+  const { units, credit, arrears } = meterAccounts(accounts, wanted.payment.currency);
   if (units === undefined || credit === undefined || arrears === undefined)
     throw new Error(`The meter ${sale.meterId} has a sale and no accounts.`);
-  const entries = mirrored(taken.transaction);
+  const entries = mirrored(wanted.transaction);
   const after = (account: { id: string; balance: Amount }) =>
     entries.reduce(
       (sum, { accountId, amount }) => (accountId === account.id ? sum + amount : sum),
@@ -93,9 +95,9 @@ async function takeBack(tx: Session, taken: Taken, sale: KeptSale): Promise<NonN
     );
   const settled = settlement(after(credit), after(arrears));
   entries.push({ accountId: credit.id, amount: -settled }, { accountId: arrears.id, amount: settled });
-  await saveSale(tx, taken.paymentId, {
+  await saveSale(tx, wanted.paymentId, {
     ...sale,
-    transactionId: await mirror(tx, taken, entries),
+    transactionId: await mirror(tx, wanted, entries),
     units: -sale.units,
     energyCost: -sale.energyCost,
     paymentFee: -sale.paymentFee,
@@ -106,12 +108,7 @@ async function takeBack(tx: Session, taken: Taken, sale: KeptSale): Promise<NonN
     blocks: sale.blocks.map((block) => ({ ...block, units: -block.units })),
     reversesId: sale.id,
   });
-  return {
-    meterId: sale.meterId,
-    units: fromTenThousandths(sale.units),
-    balance: after(units),
-    arrears: -after(arrears),
-  };
+  return { units: sale.units, balance: after(units), arrears: -after(arrears) };
 }
 
 /**
@@ -125,8 +122,8 @@ export function settlement(credit: Amount, arrears: Amount): Amount {
   return -overpaid - (missing > 0n ? upToCents(missing) : 0n);
 }
 
-function mirror(tx: Session, taken: Taken, entries: readonly Entry[]): Promise<string> {
-  const { paymentId, transaction, caller, memo } = taken;
+function mirror(tx: Session, wanted: Wanted, entries: readonly Entry[]): Promise<string> {
+  const { paymentId, transaction, caller, memo } = wanted;
   return post(tx, { kind: 'reversal', paymentId, reversesId: transaction.id, memo, caller, entries });
 }
 

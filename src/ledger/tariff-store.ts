@@ -83,8 +83,7 @@ export async function readTerms(
     values: [meterId, paidAt?.toISOString() ?? null, now?.toISOString() ?? null],
   });
   const row = rows[0];
-  if (row === undefined)
-    throw new DomainError('CONFIGURATION', 'There is no tariff: the plan "default" has no version.');
+  if (row === undefined) throw noTariff();
   return {
     tariff: asTariff(row),
     month: row.month,
@@ -111,8 +110,7 @@ export async function readCurrency(session: Session): Promise<string> {
     text: `select currency from tariffs where plan = 'default' limit 1`,
   });
   const currency = rows[0]?.currency;
-  if (currency === undefined)
-    throw new DomainError('CONFIGURATION', 'There is no tariff: the plan "default" has no version.');
+  if (currency === undefined) throw noTariff();
   return currency;
 }
 
@@ -162,4 +160,80 @@ function asBlock({ from, price }: { from: number; price: number }): Block {
 
 function asTenThousandths(decimal: string): bigint {
   return parseAmount(decimal) / 10_000n;
+}
+
+export interface NewTariffRow {
+  readonly plan: string;
+  readonly currency: string;
+  readonly time_zone: string;
+  /** RFC 3339 */
+  readonly valid_from: string;
+  /** Decimal texts. */
+  readonly payment_fee: string;
+  readonly monthly_fee: string;
+  readonly arrears_share: string;
+  readonly blocks: TariffRow['blocks'];
+}
+
+type Shown = TariffRow & { readonly current: boolean };
+
+const shown = `${tariffColumns}, id is not distinct from (
+  select c.id from tariffs c where c.plan = tariffs.plan and c.valid_from <= now() order by c.valid_from desc limit 1
+) as current`;
+
+/** Undefined: the plan has a version from this time. */
+export async function insertTariff(
+  tx: Session,
+  row: NewTariffRow,
+  caller: string,
+): Promise<Shown | undefined> {
+  const { rows } = await tx.query<{ id: string }>({
+    text: `insert into tariffs (plan, currency, time_zone, valid_from, payment_fee, monthly_fee, arrears_share, blocks,
+             created_by)
+           values ($1, $2, $3, $4::timestamptz, $5::numeric, $6::numeric, $7::numeric, $8::jsonb, $9)
+           on conflict on constraint tariffs_version_key do nothing
+           returning id`,
+    values: [
+      row.plan,
+      row.currency,
+      row.time_zone,
+      row.valid_from,
+      row.payment_fee,
+      row.monthly_fee,
+      row.arrears_share,
+      JSON.stringify(row.blocks),
+      caller,
+    ],
+  });
+  const id = rows[0]?.id;
+  if (id === undefined) return undefined;
+  const inserted = await tx.query<Shown>({
+    text: `select ${shown} from tariffs where id = $1::bigint`,
+    values: [id],
+  });
+  return inserted.rows[0];
+}
+
+/** By plan, the newest version first; null: of all plans. */
+export async function listTariffRows(session: Session, plan: string | null): Promise<Shown[]> {
+  const { rows } = await session.query<Shown>({
+    text: `select ${shown} from tariffs where $1::text is null or plan = $1 order by plan, valid_from desc`,
+    values: [plan],
+  });
+  return rows;
+}
+
+/** What a new version has unless it says otherwise. @throws as `readTerms` */
+export async function presetsOf(session: Session): Promise<{ currency: string; timeZone: string }> {
+  const { rows } = await session.query<{ currency: string; timeZone: string }>({
+    text: `select currency, time_zone as "timeZone" from tariffs
+            where plan = 'default' order by valid_from desc limit 1`,
+  });
+  const found = rows[0];
+  if (found === undefined) throw noTariff();
+  return found;
+}
+
+function noTariff(): DomainError {
+  return new DomainError('CONFIGURATION', 'There is no tariff: the plan "default" has no version.');
 }
