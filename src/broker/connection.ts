@@ -107,9 +107,10 @@ export class Connection {
     return this.guard.isWaiting;
   }
 
-  /** A hold that lasts longer makes the client think the broker dead ([M-13]). */
+  /** A hold that lasts longer outlasts the patience that the client showed by its keep-alive ([M-13]). */
   get holdLimitMs(): number {
-    return this.keepAliveMs > 0 ? this.keepAliveMs * 1.5 : this.host.limits.holdMs;
+    const { holdMs, holdMinMs } = this.host.limits;
+    return this.keepAliveMs > 0 ? Math.max(this.keepAliveMs * 1.5, holdMinMs) : holdMs;
   }
 
   refuse(code: RefusalCode): void {

@@ -18,6 +18,8 @@ export interface BrokerLimits {
   readonly flowDeadlineMs: number;
   /** How long a store may hold it for a client without keep-alive; with one, 1.5 × keep-alive. */
   readonly holdMs: number;
+  /** And at least so long: pings are answered meanwhile, and an outage of a minute costs no meter three reconnects. */
+  readonly holdMinMs: number;
   readonly connectionsMax: number;
   /** Bytes queued for a client that does not read; beyond, it is closed. */
   readonly outgoingBytesMax: number;
@@ -42,6 +44,7 @@ export const defaultLimits: BrokerLimits = {
   loginRefusalsPerSecond: 10,
   flowDeadlineMs: 15_000,
   holdMs: 90_000,
+  holdMinMs: 30_000,
   connectionsMax: 50_000,
   outgoingBytesMax: 4 * 1024 * 1024,
   offlineMessagesMax: 1_000,

@@ -61,7 +61,7 @@ describe('A delivery that no flow settles [M-13]', () => {
   });
 
   it('is not given up while a store holds it, until the hold outlasts 1.5 times the keep-alive', async () => {
-    const { broker, port, sink } = await startTestBroker({ flowDeadlineMs: 200 });
+    const { broker, port, sink } = await startTestBroker({ flowDeadlineMs: 200, holdMinMs: 0 });
     const patient = await Wire.login(port, { ...as('METER002'), keepAlive: 60 });
     const wire = await Wire.login(port, { ...as('METER001'), keepAlive: 1 });
     patient.send(publishPacket('smartmeter/METER002/consumption', '{}', 1));
