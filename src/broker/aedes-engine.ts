@@ -47,21 +47,16 @@ export async function createEngine(host: EngineHost) {
 
   aedes.on('error' as 'closed', () => {});
   aedes.on('client', (client) => {
+    if (!client.closed) return;
     // Closed while aedes was still registering it: nobody else would take it from the list.
-    if (client.closed) (aedes as unknown as { deleteClient(id: string): void }).deleteClient(client.id);
+    (aedes as unknown as { deleteClient(id: string): void }).deleteClient(client.id);
+    left(client);
   });
   aedes.on('connackSent', (_packet, client) => {
     const connection = connectionOf(client);
     if (connection !== null) host.welcomed(connection);
   });
-  aedes.on('clientDisconnect', (client) => {
-    const connection = connectionOf(client);
-    if (connection === null) return;
-    if (clients.get(client.id) === connection) clients.delete(client.id);
-    if (connection.session !== null)
-      connection.session.nextPacketId = (client as Client & InnerClient)._nextId;
-    host.gone(connection);
-  });
+  aedes.on('clientDisconnect', left);
   aedes.on('subscribe', (subscriptions, client) => {
     const connection = connectionOf(client);
     if (connection === null) return;
@@ -74,6 +69,15 @@ export async function createEngine(host: EngineHost) {
       if (connection !== null) host.unsubscribed(connection, filter);
     }
   });
+
+  function left(client: Client): void {
+    const connection = connectionOf(client);
+    if (connection === null) return;
+    if (clients.get(connection.clientId) === connection) clients.delete(connection.clientId);
+    if (connection.session !== null)
+      connection.session.nextPacketId = (client as Client & InnerClient)._nextId;
+    host.gone(connection);
+  }
 
   function authorizePublish(
     client: Client | null,
@@ -129,6 +133,10 @@ export async function createEngine(host: EngineHost) {
       clients.set(connection.clientId, connection);
       const client = aedes.handle(stream) as Client & InnerClient;
       client._nextId = connection.session?.nextPacketId ?? 1;
+      // Closed before aedes looked at its CONNECT: it never does, and never says so.
+      stream.once('close', () => {
+        if (client.id === null) left(client);
+      });
       const bytes = writeConnect(connect, connection.clientId);
       stream.hand(bytes, 0, bytes.length);
     },

@@ -6,7 +6,8 @@ import { createEngine, type Engine } from './aedes-engine.js';
 import { Batches } from './batches.js';
 import { Clients } from './clients.js';
 import { elapsedMs } from './clock.js';
-import { Connection, type ConnectionHost } from './connection.js';
+import type { ConnectionHost } from './connection-host.js';
+import { Connection } from './connection.js';
 import { Counters } from './counters.js';
 import { deliveries } from './deliveries.js';
 import { DeviceIngest } from './device-ingest.js';
@@ -74,7 +75,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       sessionLog.connected(connection);
       connection.open();
     },
-    gone: (connection) => connection.letGo(),
+    gone: (connection) => connection.departure.over(),
     will(connection, packet, done) {
       if (connection.principal?.kind !== 'device' || closing) return done(new Error('no will'));
       const payload = Buffer.from(packet.payload);

@@ -6,38 +6,20 @@ import { AckQueue } from './acks.js';
 import { AedesStream } from './aedes-stream.js';
 import type { Arrival } from './arrival.js';
 import type { ClientCertificate } from './client-certificate.js';
+import type { ConnectionHost } from './connection-host.js';
+import { Departure } from './departure.js';
+import { dispatch } from './dispatch.js';
 import { Guard } from './guard.js';
-import type { BrokerLimits } from './limits.js';
 import { Outbound } from './outbound.js';
 import { PINGRESP, type RefusalCode, connack } from './packet/answers.js';
-import { at, uint16 } from './packet/bytes.js';
-import * as packet from './packet/check.js';
-import { type ConnectPacket, readConnect } from './packet/connect.js';
+import { CONNECT } from './packet/check.js';
+import { readConnect } from './packet/connect.js';
 import type { Bucket } from './rate.js';
 import type { Session } from './sessions.js';
 import { TopicCache } from './topic-cache.js';
 
-/** What a connection asks of the broker. */
-export interface ConnectionHost {
-  readonly limits: BrokerLimits;
-  counterOf(label: string): { count: number };
-  /** Judges the login; ends in `refuse`, `welcome` or `close`. */
-  admit(connection: Connection, connect: ConnectPacket): void;
-  /** Takes a device's PUBLISH; false: not now, keep it. */
-  publish(connection: Connection, buffer: Buffer, head: number, start: number, end: number): boolean;
-  /** Answers a device's PUBREL; false: not now, keep it. */
-  release(connection: Connection, packetId: number): boolean;
-  /** The device has used up its rate. */
-  throttled(connection: Connection): void;
-  /** It waits for the gate or for its rate. */
-  stalled(connection: Connection): void;
-  /** Acknowledgements may be ready; they leave at the end of this turn of the event loop. */
-  ready(connection: Connection): void;
-  /** `saidNothing`: a probe of the port, no login. */
-  closed(connection: Connection, reason: string, saidNothing: boolean): void;
-}
-
 const CONNACK = 0x20;
+
 /** One client behind its guard: takes the PUBLISH of devices itself and hands the rest to aedes. */
 export class Connection {
   /** The user name of the CONNECT, before it is believed. */
@@ -74,6 +56,7 @@ export class Connection {
   readonly certificate: ClientCertificate | null;
   readonly acks = new AckQueue();
   readonly outbound = new Outbound();
+  readonly departure = new Departure();
   readonly topics: TopicCache;
   /** Granted filters with their QoS. */
   readonly filters = new Map<string, number>();
@@ -81,8 +64,6 @@ export class Connection {
   /** PINGREQ of the chunk in hand. */
   private pings = 0;
   private ended = false;
-  private isGone = false;
-  private onGone: () => void = () => {};
 
   constructor(
     { socket, address, certificate }: Arrival,
@@ -122,21 +103,8 @@ export class Connection {
   welcome(): AedesStream {
     this.guard.allow(this.host.limits.packetBytesMax);
     this.stream = new AedesStream(this);
+    this.departure.isDue = true;
     return this.stream;
-  }
-
-  /** Resolves when aedes has let go of this client, at the latest after `deadlineMs`. */
-  gone(deadlineMs: number): Promise<void> {
-    if (this.stream === null || this.isGone) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.onGone = resolve;
-      setTimeout(resolve, deadlineMs).unref();
-    });
-  }
-
-  letGo(): void {
-    this.isGone = true;
-    this.onGone();
   }
 
   /** CONNACK is written: what came behind the CONNECT is taken now. */
@@ -239,7 +207,7 @@ export class Connection {
 
   connect(buffer: Buffer, first: number, start: number, end: number): boolean {
     const type = first >> 4;
-    const connect = type === packet.CONNECT ? readConnect(buffer, first, start, end) : null;
+    const connect = type === CONNECT ? readConnect(buffer, first, start, end) : null;
     if (connect === null || connect.outcome === 'malformed') {
       this.close(connect === null ? 'first packet is not CONNECT' : connect.reason); // [MQTT-3.1.0-1]
       return false;
@@ -265,48 +233,7 @@ export class Connection {
 
   /** Returns false when the packet has to wait. */
   dispatch(buffer: Buffer, head: number, start: number, end: number): boolean {
-    const type = at(buffer, head) >> 4;
-    const isDevice = this.principal?.kind === 'device';
-    switch (type) {
-      case packet.PUBLISH:
-        if (isDevice) {
-          if (this.host.publish(this, buffer, head, start, end)) return true;
-          this.host.stalled(this);
-          return false;
-        }
-        break;
-      case packet.PUBREL:
-        if (isDevice) return this.host.release(this, uint16(buffer, start));
-        break;
-      case packet.PUBACK:
-      case packet.PUBREC:
-      case packet.PUBCOMP:
-        switch (this.outbound.accepts(type, uint16(buffer, start))) {
-          case 'wrong':
-            this.close('acknowledgement of another kind');
-            return true;
-          case 'superfluous':
-            // A PUBREC has its PUBREL all the same ([MQTT-4.3.3-2]); the others mean nothing to aedes.
-            if (type !== packet.PUBREC) return true;
-        }
-        break;
-      case packet.PINGREQ:
-        this.pong();
-        return true;
-      case packet.DISCONNECT:
-        // Said to aedes at once: were the socket to close before it reads the packet, it would publish the will.
-        if (this.stream?.client !== undefined) this.stream.client._disconnected = true;
-        this.reason = 'disconnect';
-        this.leavingAt = this.clock;
-        break;
-    }
-    // Whatever aedes must look at counts against the rate, too; without a bound a chunk could hold thousands ([M-15]).
-    if (type !== packet.DISCONNECT && this.bucket?.take(this.clock) === false) {
-      this.host.throttled(this);
-      return false;
-    }
-    this.stream?.hand(buffer, head, end);
-    return true;
+    return dispatch(this, this.host, buffer, head, start, end);
   }
 
   private flushPings(): void {

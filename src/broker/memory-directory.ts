@@ -40,6 +40,7 @@ export function createMemoryDirectory(options: { readonly admitAll?: boolean } =
       return found.length === 1 && found[0] !== undefined ? found[0] : 'refused';
     },
     async nameTaken(clientId, user) {
+      if (clientId === user) return false;
       for (const { principal } of entries.values()) {
         if (principal.kind !== 'device' || principal.user === user) continue;
         if ([principal.user, principal.device_id, principal.meter_id, principal.drn].includes(clientId))

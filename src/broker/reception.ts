@@ -11,7 +11,7 @@ import type { Rates } from './rate.js';
 import type { SessionLog } from './session-log.js';
 import type { Sessions } from './sessions.js';
 
-/** aedes lets go of a client within a few turns of the event loop; this is for one that it never registered. */
+/** aedes lets go of a client within a few turns of the event loop; longer would be its mistake. */
 const TAKEOVER_MS = 1_000;
 
 /** Lets clients in: login, takeover of a client id, session, and then aedes ([M-12]). */
@@ -68,8 +68,10 @@ export class Reception {
     // Claimed before the wait, so that a third client of this id meets this one.
     clients.claim(connection, user);
     if (before !== undefined) {
+      connection.departure.after = before.departure;
       before.close('taken over'); // [MQTT-3.1.4-2]
-      await before.gone(TAKEOVER_MS);
+      await before.departure.wait(TAKEOVER_MS);
+      connection.departure.after = null;
       if (connection.isClosed) return;
     }
     if (principal.kind === 'device') connection.bucket = rates.of(user);
