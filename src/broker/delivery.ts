@@ -20,7 +20,8 @@ export interface Delivery {
 
 /** What happened to a session. Plain data. */
 export interface SessionEvent {
-  readonly event: 'connected' | 'disconnected' | 'refused';
+  /** `subscribed`: a device listens to commands from now on. */
+  readonly event: 'connected' | 'disconnected' | 'refused' | 'subscribed';
   readonly kind: 'device' | 'account' | 'unknown';
   readonly client_id: string;
   readonly mqtt_user: string;
@@ -29,6 +30,8 @@ export interface SessionEvent {
   readonly address: string;
   /** Why it was refused or ended: `bad credentials`, `publish denied`, `keep alive`, `taken over`, `revoked`, … */
   readonly reason: string | null;
+  /** Of `subscribed`. */
+  readonly filter?: string;
   /** Unix ms. */
   readonly at: number;
 }

@@ -55,7 +55,17 @@ export class SessionLog {
     this.tell('refused', connection, reason);
   }
 
-  private tell(event: SessionEvent['event'], connection: Connection, reason: string | null): void {
+  /** Somebody can hear a device's commands from now on, so what waits for it may be sent. */
+  subscribed(connection: Connection, filter: string): void {
+    this.tell('subscribed', connection, null, filter);
+  }
+
+  private tell(
+    event: SessionEvent['event'],
+    connection: Connection,
+    reason: string | null,
+    filter?: string,
+  ): void {
     const { principal } = connection;
     const isDevice = principal?.kind === 'device';
     this.batches.session({
@@ -67,6 +77,7 @@ export class SessionLog {
       meter_id: isDevice ? principal.meter_id : null,
       address: connection.address,
       reason,
+      ...(filter === undefined ? {} : { filter }),
       at: Date.now(),
     });
   }

@@ -24,7 +24,7 @@ export function createPresence(database: Database, instanceId: string): Presence
   let writing: Promise<void> = Promise.resolve();
 
   function note({ event, device_id: id, client_id: client, reason, at }: SessionEvent): void {
-    if (id === null || event === 'refused') return;
+    if (id === null || event === 'refused' || event === 'subscribed') return;
     const connected = clients.get(id) ?? new Set();
     if (event === 'connected') connected.add(client);
     // The one that took over has the same name and may have been reported already.

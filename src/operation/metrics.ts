@@ -163,5 +163,73 @@ export const metrics = {
     labelNames: ['kind'],
     registers,
   }),
+  payments: new Counter({
+    name: 'meterflow_payments_total',
+    help: 'What the payment provider told us of, by outcome: accepted, suspense, failed, disputed, duplicate',
+    labelNames: ['outcome'],
+    registers,
+  }),
+  paymentCallbacksRefused: new Counter({
+    name: 'meterflow_payment_callbacks_refused_total',
+    help: 'Callbacks refused before anything of them was read, by reason: secret, address, form',
+    labelNames: ['reason'],
+    registers,
+  }),
+  consumptionReports: new Counter({
+    name: 'meterflow_consumption_reports_total',
+    help: 'Consumption reports of prepaid meters whose outcome is decided: applied, duplicate, rejected',
+    labelNames: ['outcome'],
+    registers,
+  }),
+  consumptionSeconds: new Histogram({
+    name: 'meterflow_consumption_seconds',
+    help: 'From the arrival of a batch of consumption reports to its commit',
+    buckets: seconds,
+    registers,
+  }),
+  consumptionKwh: new Counter({
+    name: 'meterflow_consumption_kwh_total',
+    help: 'Energy that prepaid meters reported and the ledger deducted',
+    registers,
+  }),
+  balanceUpdates: new Counter({
+    name: 'meterflow_balance_updates_total',
+    help: 'Changes of a meter’s balance: consumption, payments, reversals',
+    registers,
+  }),
+  balanceCommandsOpen: new Gauge({
+    name: 'meterflow_balance_commands_open',
+    help: 'Balance commands that no meter has confirmed yet',
+    registers,
+  }),
+  balanceCommandsSent: new Counter({
+    name: 'meterflow_balance_commands_sent_total',
+    help: 'Balance commands taken by the broker, by whether it was the first attempt or a repeat',
+    labelNames: ['attempt'],
+    registers,
+  }),
+  balanceSendSeconds: new Histogram({
+    name: 'meterflow_balance_send_seconds',
+    help: 'From the commit that wanted a balance command to the broker’s acknowledgement of its first attempt',
+    buckets: seconds,
+    registers,
+  }),
+  balanceConfirmSeconds: new Histogram({
+    name: 'meterflow_balance_confirm_seconds',
+    help: 'From the commit that wanted a balance command to the meter’s confirmation, its absence included',
+    buckets: [...seconds, 60, 600, 3600, 21600, 86400, 604800],
+    registers,
+  }),
+  balanceDrifts: new Counter({
+    name: 'meterflow_balance_drifts_total',
+    help: 'Reports of meters whose own balance is beyond the threshold from the ledger’s',
+    registers,
+  }),
+  unheardMessages: new Counter({
+    name: 'meterflow_unheard_messages_total',
+    help: 'Messages of QoS 0 dropped because too many wait for the database',
+    labelNames: ['topic'],
+    registers,
+  }),
   databaseUp: new Gauge({ name: 'meterflow_database_up', help: '1 while the database answers', registers }),
 } as const;

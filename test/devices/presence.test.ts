@@ -45,6 +45,7 @@ describe('presence', () => {
     ],
     ['a take-over', [['connected'], ['connected'], ['disconnected', 'c', 'taken over']], true],
     ['a refusal', [['refused']], false],
+    ['a connect and a subscription', [['connected'], ['subscribed']], true],
   ] as const) {
     it(`after ${title} the device is ${online ? 'online' : 'offline'}`, async () => {
       const presence = createPresence(test.database, 'one');
