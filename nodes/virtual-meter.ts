@@ -118,8 +118,6 @@ function settingsOf(config: Config) {
 
 function prepaidOf(config: Config) {
   if (!flagSetting(config.prepaid, true)) return undefined;
-  const percent = (value: unknown, name: string): number =>
-    numberSetting(value, 0, { name, min: 0, max: 50 }) / 100;
   const low = numberSetting(config.lowUnits, 1, { name: 'Low balance', min: 0, max: 1_000_000 });
   return {
     reportSeconds: numberSetting(config.reportSeconds, 30, {
@@ -134,6 +132,11 @@ function prepaidOf(config: Config) {
       doubled: percent(config.doubledPercent, 'Doubled messages'),
     },
   };
+}
+
+/** As a part of 1. */
+function percent(value: unknown, name: string): number {
+  return numberSetting(value, 0, { name, min: 0, max: 50 }) / 100;
 }
 
 /** The registry may be away when the flow starts. */

@@ -7,10 +7,10 @@ export interface BalanceAsking {
   connected(now: number): void;
   /** A report was acknowledged: the ledger has it. */
   acknowledged(now: number): void;
-  /** A command was taken while `underWay` reports were sent and not acknowledged. */
-  taken(now: number, underWay: number): void;
+  /** A command was taken while so many reports were sent and not acknowledged. */
+  taken(now: number, unsure: number): void;
   /** True: ask now. It counts as asked. */
-  isDue(now: number, underWay: number): boolean;
+  isDue(now: number, unsure: number): boolean;
 }
 
 /** A command may have been on its way for as long when it arrives. */
@@ -37,14 +37,14 @@ export function createBalanceAsking(): BalanceAsking {
       acknowledgedAt = now;
       isAcknowledgedSinceAsked = true;
     },
-    taken(now, underWay) {
+    taken(now, unsure) {
       const isRecent = isAcknowledgedSinceAsked && now - acknowledgedAt < travelMs;
-      wanted = underWay > 0 || isRecent ? 'when settled' : 'no';
+      wanted = unsure > 0 || isRecent ? 'when settled' : 'no';
       askAt = Math.max(now, askedAt + againMs);
       pauseMs = pauseMinMs;
     },
-    isDue(now, underWay) {
-      if (wanted === 'no' || now < askAt || (wanted === 'when settled' && underWay > 0)) return false;
+    isDue(now, unsure) {
+      if (wanted === 'no' || now < askAt || (wanted === 'when settled' && unsure > 0)) return false;
       askedAt = now;
       isAcknowledgedSinceAsked = false;
       askAt = now + pauseMs;

@@ -109,7 +109,7 @@ export function createPrepaidProtocol(options: PrepaidProtocolOptions): PrepaidP
       return;
     }
     if (outcome === 'taken') {
-      asking.taken(now(), meter.reports.underWay);
+      asking.taken(now(), meter.reports.unsure);
       log('info', `Balance updated: ${fourDecimals(command.balance)}`);
       changed();
     }
@@ -131,7 +131,7 @@ export function createPrepaidProtocol(options: PrepaidProtocolOptions): PrepaidP
   function work(): void {
     if (client?.connected !== true) return;
     if (now() >= resumeAt) pump(client);
-    if (asking.isDue(now(), meter.reports.underWay)) say(topics.request, '{}');
+    if (asking.isDue(now(), meter.reports.unsure)) say(topics.request, '{}');
     sayStatus();
   }
 

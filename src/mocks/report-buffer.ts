@@ -20,6 +20,8 @@ export interface ReportBuffer {
   allReturned(): void;
   readonly size: number;
   readonly underWay: number;
+  /** Sent at least once: the ledger may have them or not. */
+  readonly unsure: number;
   /** The energy of all reports in it. */
   readonly units: number;
   /** Reports that were merged into a neighbour for want of room. */
@@ -87,6 +89,9 @@ export function createReportBuffer(reportsMax: number): ReportBuffer {
     },
     get underWay() {
       return kept.filter((one) => one.isUnderWay).length;
+    },
+    get unsure() {
+      return kept.filter((one) => one.wasSent).length;
     },
     get units() {
       return kept.reduce((sum, one) => sum + one.report.units, 0);

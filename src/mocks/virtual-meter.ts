@@ -24,6 +24,8 @@ export interface VirtualMeterOptions {
   /** Absent: the meter is read and billed afterwards; its supply is always on. */
   readonly prepaid?: PrepaidSettings | undefined;
   readonly now?: () => number;
+  /** How often it looks at the clock and measures. */
+  readonly tickMs?: number;
   readonly log?: MeterLog;
 }
 
@@ -51,14 +53,13 @@ export interface VirtualMeter {
   onState(listener: (state: VirtualMeterState) => void): () => void;
 }
 
-const tickMs = 1_000;
 const finishMs = 1_000;
 /** A day of reports every 30 s. */
 const reportsMax = 2_880;
 
 /** A meter as its firmware would be: own credentials, own connection, a buffer for the time without network. */
 export function createVirtualMeter(options: VirtualMeterOptions): VirtualMeter {
-  const { meterId, deviceId = meterId, now = Date.now } = options;
+  const { meterId, deviceId = meterId, now = Date.now, tickMs = 1_000 } = options;
   const load = loadOf(options.seed, meterId);
   const listeners = new Set<(state: VirtualMeterState) => void>();
   const line = createMeterLine(meterId, options.mqtt, { up, down, message: heard });

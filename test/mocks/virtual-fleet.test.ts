@@ -123,6 +123,18 @@ describe('A virtual fleet', () => {
     await keyring.close();
   });
 
+  it('hands a command to the meter that it is for, and knows no others', async () => {
+    await fleet.start();
+    await eventually(() => assert.equal(fleet.state.online, 3));
+    await fleet.command('DEMO-02', 'cut');
+    assert.deepEqual(
+      fleet.meters.map(({ cut }) => cut),
+      [false, true, false],
+    );
+    assert.deepEqual([fleet.state.online, fleet.state.reason], [2, 'network cut']);
+    await assert.rejects(fleet.command('DEMO-09', 'cut'), { code: 'METER_UNKNOWN' });
+  });
+
   it('tells listeners what each meter does, and is silent after stop', async () => {
     const seen = new Set<string>();
     fleet.onState((meter) => seen.add(`${meter.meter_id} ${meter.connection}`));

@@ -33,6 +33,11 @@ describe('virtual-meter and activity-window', () => {
       seed: '1',
       backfillHours: '2',
       telemetrySeconds: '1',
+      prepaid: true,
+      reportSeconds: '30',
+      lowUnits: '${LOW_BALANCE_UNITS_OF_NOBODY}',
+      lostPercent: '0',
+      doubledPercent: '',
       wires: [['states']],
     },
     {
@@ -73,7 +78,8 @@ describe('virtual-meter and activity-window', () => {
     });
     await eventually(() => {
       assert.equal(running.status('meters').fill, 'green');
-      assert.match(running.status('meters').text ?? '', /^2 meters · \d+\.\d kW/);
+      // Nobody has told them their balance.
+      assert.equal(running.status('meters').text, '2 meters · 0.0 kW · 2 without supply');
     });
     assert.ok(running.received('states').length > 0);
     await stopFlow();
@@ -84,6 +90,47 @@ describe('virtual-meter and activity-window', () => {
       assert.ok((snapshot?.totals.duplicate ?? 0) >= 15);
       assert.ok((snapshot?.totals.stored ?? 0) <= 2);
     });
+  });
+
+  it('a meter is cut off, restored and rebooted by message; a wrong message is an error of that message', async () => {
+    const caught = { id: 'catch', type: 'catch', scope: null, wires: [['errors']] };
+    const errors = { id: 'errors', type: 'helper' };
+    const running = await startFlow([...flow(await freePort(), '2'), caught, errors]);
+    const state = (meterId: string): Record<string, unknown> | undefined =>
+      running
+        .received('states')
+        .map(({ payload }) => payload as Record<string, unknown>)
+        .findLast(({ meter_id }) => meter_id === meterId);
+    const online = (meterId: string) =>
+      eventually(() => assert.equal(state(meterId)?.['connection'], 'online'));
+    await online('DEMO-01');
+    await online('DEMO-02');
+    running.send('meters', { topic: 'cut', payload: { meter_id: 'DEMO-02' } });
+    await eventually(() => {
+      assert.equal(state('DEMO-02')?.['reason'], 'network cut');
+      assert.match(running.status('meters').text ?? '', /^1 of 2 meters online: network cut/);
+    });
+    assert.deepEqual([state('DEMO-01')?.['connection'], state('DEMO-01')?.['cut']], ['online', false]);
+    running.send('meters', { topic: 'restore', payload: 'DEMO-02' });
+    await online('DEMO-02');
+    running.send('meters', { topic: 'reboot', payload: 'DEMO-01' });
+    await eventually(() =>
+      assert.ok(
+        running
+          .received('states')
+          .some(({ payload }) => (payload as { reason: string }).reason === 'rebooting'),
+      ),
+    );
+    await online('DEMO-01');
+
+    running.send('meters', { topic: 'explode', payload: 'DEMO-01' });
+    running.send('meters', { topic: 'cut', payload: {} });
+    running.send('meters', { topic: 'cut', payload: 'DEMO-99' });
+    await eventually(() => assert.equal(running.received('errors').length, 3));
+    const codes = running
+      .received('errors')
+      .map((message) => (message['error'] as { message: string }).message);
+    assert.match(codes.join('\n'), /must be one of pause[\s\S]*meter_id[\s\S]*DEMO-99/);
   });
 
   it('none are wanted: no device is registered', async () => {
