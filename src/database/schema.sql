@@ -448,9 +448,13 @@ create table payment_prompts (
   -- When the provider is asked what became of it.
   ask_at timestamptz,
   requested_at timestamptz not null default now(),
-  closed_at timestamptz
+  closed_at timestamptz,
+  -- Of a success that we had to ask for, which has none at first: names its payment, too.
+  receipt text
 );
 create index payment_prompts_ask_idx on payment_prompts (ask_at) where state in ('requested', 'open');
+create unique index payment_prompts_receipt_key on payment_prompts (upper(receipt));
+create index payment_prompts_meter_idx on payment_prompts (meter_id, requested_at);
 
 -- What a payment bought, with the arithmetic. A reversal is a sale of negative units.
 create table sales (
