@@ -2,7 +2,6 @@
  * The load generator: a process of its own with one real MQTT connection per meter. It is forked by load.ts, does one
  * step at a time and answers with what was acknowledged.
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import { emptyLatencies } from './latency-histogram.js';
 import { Publisher, type MeterLogin } from './publisher.js';
 import type { ReadingPlan } from './reading-plan.js';
@@ -91,7 +90,7 @@ async function connectAll({ host, port, atOnce = 100 }: ConnectOrder): Promise<n
   let next = 0;
   const inTurn = async (): Promise<void> => {
     for (let publisher = publishers[next++]; publisher !== undefined; publisher = publishers[next++]) {
-      await connected(publisher, host, port);
+      await publisher.connect(host, port);
     }
   };
   await Promise.all(Array.from({ length: atOnce }, inTurn));
@@ -177,19 +176,4 @@ async function acknowledgementsCame(): Promise<number> {
 
 function acknowledged(): number {
   return publishers.reduce((sum, publisher) => sum + publisher.acknowledgedCount, 0);
-}
-
-/** As firmware does: a connection that was refused or broke off is tried again, soon, and not for ever. */
-async function connected(publisher: Publisher, host: string, port: number): Promise<void> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      await publisher.connect(host, port);
-      return;
-    } catch (error) {
-      if (attempt === 3) throw error;
-      publisher.drop();
-      publisher.lost = undefined;
-      await delay(500);
-    }
-  }
 }

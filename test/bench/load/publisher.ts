@@ -49,6 +49,7 @@ export class Publisher {
   #first: number;
   #acknowledged = new Uint8Array(4_096);
   #socket: Socket | undefined;
+  #isLoggedIn = false;
 
   constructor(login: MeterLogin, plan: ReadingPlan, first: number, latencies: Float64Array) {
     this.#login = login;
@@ -66,6 +67,7 @@ export class Publisher {
       const socket = connect({ host, port, noDelay: true });
       this.#socket = socket;
       this.#reader = new AnswerReader();
+      this.#isLoggedIn = false;
       const fail = (reason: string): void => {
         // Let go by `drop`.
         if (this.#socket !== socket) return;
@@ -77,7 +79,11 @@ export class Publisher {
         this.#reader.read(
           chunk,
           (id) => this.#acknowledge(id),
-          (code) => (code === 0 ? resolve() : fail(`CONNACK ${code}`)),
+          (code) => {
+            if (code !== 0) return fail(`CONNACK ${code}`);
+            this.#isLoggedIn = true;
+            resolve();
+          },
         ),
       );
       socket.on('error', (error) => fail(error.message));
@@ -146,8 +152,9 @@ export class Publisher {
     return this.next - this.#first;
   }
 
+  /** Not before CONNACK: a PINGREQ that overtakes CONNECT ends the connection, and rightly so. */
   ping(): void {
-    if (this.lost === undefined) this.#socket?.write(pingreq);
+    if (this.lost === undefined && this.#isLoggedIn) this.#socket?.write(pingreq);
   }
 
   end(): void {
