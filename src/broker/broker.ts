@@ -92,7 +92,9 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     },
     denied: (connection, what, topic) => sessionLog.denied(connection, what, topic),
     subscribed(connection, filter) {
-      if (connection.principal?.kind === 'account') interest.add(connection.clientId, filter);
+      // A device may subscribe to its commands only.
+      if (connection.principal?.kind === 'device') sessionLog.subscribed(connection, filter);
+      else if (connection.principal?.kind === 'account') interest.add(connection.clientId, filter);
     },
     unsubscribed: (connection, filter) => interest.remove(connection.clientId, filter),
   });
