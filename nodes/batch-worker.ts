@@ -33,8 +33,11 @@ export default function (RED: NodeAPI): void {
         },
         onProgress: (running) => show({ running }),
       });
+      // Until the flow is whole.
+      worker.pause();
       show();
       return {
+        deploys: { stopping: () => worker.pause(), started: () => worker.resume() },
         async close() {
           stopListening();
           await worker.close();

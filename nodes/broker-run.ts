@@ -3,17 +3,18 @@ import type { Broker, BrokerOptions, BrokerSink } from '../src/broker/options.js
 import { acquireBroker, releaseBroker } from '../src/broker/runtime.js';
 import type { Database } from '../src/database/database.js';
 import type { Host } from './define-node.js';
+import type { Deploys } from './deploys.js';
 
 const everyMs = 1000;
 /** A commit takes milliseconds; a hold this long has a cause that people should see. */
 const heldLongMs = 3000;
 
-/** Brings the broker up for one node and shows it once a second; closing lets the sockets wait for the next flow. */
+/** The broker for one node, shown once a second. Comes up with the flow; closing lets the sockets wait for the next. */
 export function runBroker(
   host: Host<keyof BrokerSink>,
   database: Database,
   options: BrokerOptions,
-): { close(): Promise<void> } {
+): Deploys & { close(): Promise<void> } {
   // Other settings need another broker; the same ones go on with the sockets from before the redeploy.
   const key = JSON.stringify([
     host.node.id,
@@ -24,15 +25,17 @@ export function runBroker(
     options.deviceCertificates,
     options.limits,
   ]);
+  let broker: Broker | undefined;
+  let coming: Promise<void> | undefined;
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
+  let flowIsAway = false;
   host.status('busy', `${options.port ?? options.tls?.port} · starting`);
-
-  const started = bringUp();
 
   async function bringUp(): Promise<void> {
     try {
-      const broker = await acquireBroker(key, options);
+      broker = await acquireBroker(key, options);
+      if (flowIsAway) broker.pause();
       if (!closed) timer = showEverySecond(host, broker, database);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
@@ -42,10 +45,20 @@ export function runBroker(
   }
 
   return {
+    stopping() {
+      flowIsAway = true;
+      broker?.pause();
+    },
+    started() {
+      flowIsAway = false;
+      broker?.resume(options);
+      coming ??= bringUp();
+    },
     async close() {
       closed = true;
       clearInterval(timer);
-      await started;
+      if (coming === undefined) return;
+      await coming;
       await releaseBroker(key);
     },
   };

@@ -1,4 +1,5 @@
 import type { Node, NodeAPI, NodeDef, NodeMessageInFlow } from 'node-red';
+import { followDeploys, type Deploys } from './deploys.js';
 
 /** A message as our nodes see it: whatever came in stays on it (`req`, `res`, …). */
 export type Message = NodeMessageInFlow & { topic?: string; payload?: unknown } & Record<string, unknown>;
@@ -24,6 +25,8 @@ export interface Host<Name extends string> {
 /** One live node. Both functions may be asynchronous; a rejection of `input` reaches Catch, never the process. */
 export interface Behaviour<Name extends string> {
   input?(message: Message, emit: (outputs: Outputs<Name>) => void): Promise<void> | void;
+  /** For a node that sends what must not get lost: when the flow around it is whole. */
+  deploys?: Deploys;
   /** Called first on close; what `input` still has under way is awaited after it. */
   close?(removed: boolean): Promise<void> | void;
 }
@@ -68,6 +71,7 @@ export function defineNode<Config extends NodeDef, Name extends string>(
       status.show('error', error instanceof Error ? error.message : String(error));
       behaviour = {};
     }
+    const unfollow = behaviour.deploys === undefined ? null : followDeploys(RED, behaviour.deploys);
 
     this.on('input', (message, send, done) => {
       const work = run(
@@ -83,10 +87,11 @@ export function defineNode<Config extends NodeDef, Name extends string>(
 
     this.on('close', (removed: boolean, closed: () => void) => {
       const finish = async (): Promise<void> => {
+        unfollow?.();
         await behaviour.close?.(removed);
-        await Promise.race([Promise.all(pending), deadline(closeGraceMs)]);
+        await Promise.race([over(pending), deadline(closeGraceMs)]);
         controller.abort();
-        await Promise.race([Promise.all(pending), deadline(abortGraceMs)]);
+        await Promise.race([over(pending), deadline(abortGraceMs)]);
         status.stop();
         for (const release of releases) await release();
       };
@@ -237,6 +242,11 @@ function statusOf(node: Node): { show(tone: Tone, text: string): void; stop(): v
       clearTimeout(timer);
     },
   };
+}
+
+/** Until nothing is under way, also of what was on its way to the node when it began to close. */
+async function over(pending: ReadonlySet<Promise<void>>): Promise<void> {
+  while (pending.size > 0) await Promise.all(pending);
 }
 
 function deadline(ms: number): Promise<void> {

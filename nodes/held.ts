@@ -1,7 +1,9 @@
 import { deliveries } from '../src/broker/deliveries.js';
 
+/** A delivery, or a reading or rejection, which is a part of one. */
 interface Delivered {
   readonly delivery: number;
+  readonly part?: number;
 }
 
 interface Part extends Delivered {
@@ -10,19 +12,15 @@ interface Part extends Delivered {
 
 /** A store takes these on: the flow's deadline no longer runs, the acknowledgement waits for the commit ([M-13]). */
 export function hold(items: readonly Delivered[]): void {
-  const ids: number[] = [];
-  for (const { delivery } of items) if (delivery !== 0) ids.push(delivery);
-  if (ids.length > 0) deliveries.hold(ids);
+  for (const { delivery, part } of items) if (delivery !== 0) deliveries.hold(delivery, part);
 }
 
 /**
- * The store gives them back: it failed for another reason than a database that is away, or it closes. The flow's
- * deadline runs again; a redeployed flow is offered them anew.
+ * The store gives them back: it failed for another reason than a database that is away, refused them, or closes. The
+ * flow's deadline runs again; a redeployed flow is offered them anew.
  */
 export function release(items: readonly Delivered[]): void {
-  const ids: number[] = [];
-  for (const { delivery } of items) if (delivery !== 0) ids.push(delivery);
-  if (ids.length > 0) deliveries.release(ids);
+  for (const { delivery, part } of items) if (delivery !== 0) deliveries.release(delivery, part);
 }
 
 /** Their outcome is committed. */

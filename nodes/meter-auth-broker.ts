@@ -59,6 +59,7 @@ export default function (RED: NodeAPI): void {
         },
       });
       return {
+        deploys: run,
         async close() {
           await run.close();
           await directory.close();

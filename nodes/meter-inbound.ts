@@ -62,8 +62,11 @@ export default function (RED: NodeAPI): void {
           warn: (line, details) => host.node.warn(logLine(line, details)),
         },
       });
+      // Until the flow is whole.
+      inbound.pause();
       const shown = showEverySecond(host, inbound, database, `${broker}:${port}`);
       return {
+        deploys: { stopping: () => inbound.pause(), started: () => inbound.resume() },
         async close() {
           clearInterval(shown);
           closing.abort();

@@ -38,6 +38,8 @@ export default function (RED: NodeAPI): void {
             );
             settleParts(stored);
             settleParts(duplicate);
+            // Theirs is the quarantine now, and the flow's deadline until it holds them.
+            release(rejected);
             progress.count('stored', stored.length);
             progress.count('duplicate', duplicate.length);
             progress.count('rejected', rejected.length);

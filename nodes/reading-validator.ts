@@ -60,12 +60,14 @@ export default function (RED: NodeAPI): void {
           if (later === null) return send(first);
           send(first);
           hold(later.readings);
+          let verdicts: Verdict;
           try {
-            send(await later.verdicts);
+            verdicts = await later.verdicts;
           } finally {
             // The flow's deadline runs again, until the store takes them.
             release(later.readings);
           }
+          send(verdicts);
         },
         close() {
           progress.stop();
@@ -138,7 +140,7 @@ function judge(validator: Validator, message: Message): Verdict {
   if (areDeliveries(message)) {
     const verdict = validator.validate(message.payload);
     for (const { delivery, parts } of verdict.splits) deliveries.split(delivery, parts);
-    return verdict;
+    return verdict.splits.length === 0 ? verdict : withoutTaken(verdict);
   }
   const context = {
     source: message['req'] === undefined ? 'batch' : 'http',
@@ -154,6 +156,15 @@ function judge(validator: Validator, message: Message): Verdict {
     else valid.push(verdict);
   }
   return { valid, rejected };
+}
+
+/** An array that is offered again after a Deploy may be committed in parts already; nothing is quarantined twice. */
+function withoutTaken({ valid, rejected }: Verdict): Verdict {
+  return { valid: valid.filter(isOpen), rejected: rejected.filter(isOpen) };
+}
+
+function isOpen({ delivery, part }: Reading | Rejection): boolean {
+  return !deliveries.isTaken(delivery, part);
 }
 
 /** What meter-auth-broker emits; anything else is readings of the integrator's own. No request may pass for the broker. */

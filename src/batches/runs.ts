@@ -15,6 +15,8 @@ export interface Run {
   readonly id: number;
   /** Resolves when every reading has its outcome; rejects with what the flow reported. */
   readonly result: Promise<RunResult>;
+  /** Whether the reading at this index has no outcome yet. */
+  isOpen(part: number): boolean;
   /** Ends it: the batch as it is committed now, or null when the attempt came to nothing. */
   close(batch: Batch | null): void;
 }
@@ -52,6 +54,7 @@ export function createRuns(): Runs {
       return {
         id,
         result: run.result.promise,
+        isOpen: (part) => run.isOpen(part),
         close(batch) {
           open.delete(id);
           run.closed.resolve(batch);
@@ -80,6 +83,10 @@ class OpenRun {
   }
 
   /** @returns true when these were the last */
+  isOpen(part: number): boolean {
+    return this.#waiting.has(part);
+  }
+
   settle(outcome: 'stored' | 'rejected', items: readonly (Reading | Rejection)[]): boolean {
     let news = 0;
     for (const item of items) {

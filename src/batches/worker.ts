@@ -46,6 +46,10 @@ export interface WorkerOptions {
 }
 
 export interface BatchWorker {
+  /** The flow goes away (Deploy): nothing is sent into it. */
+  pause(): void;
+  /** It is there again, and gets of the batches under way what has no outcome yet. */
+  resume(): void;
   /** What is in the flow goes back to the queue; a commit under way is awaited. */
   close(): Promise<void>;
 }
@@ -68,6 +72,9 @@ export function startBatchWorker(database: Database, queue: Queue, options: Work
   const closing = new AbortController();
   const finishing = new AbortController();
   const running = new Map<Job, Promise<void>>();
+  /** Sends what is still open of a run. */
+  const offers = new Set<() => void>();
+  let flowIsAway = false;
   const alarm = createAlarm();
   const listening = database.listen(channel, { handler: alarm.ring, reset: alarm.ring });
   listening.catch(() => {});
@@ -134,9 +141,15 @@ export function startBatchWorker(database: Database, queue: Queue, options: Work
     const one = runs.open(begun.readings.map(([part]) => part));
     const over = new AbortController();
     let batch: Batch | null = null;
+    let offer: (() => void) | undefined;
     try {
       const readings = begun.readings.map((kept) => readingOf(kept, received_at));
-      onTask({ job_id: job.id, attempt: begun.attempts, run: one.id, readings });
+      offer = (): void => {
+        const open = readings.filter(({ part }) => one.isOpen(part));
+        if (open.length > 0) onTask({ job_id: job.id, attempt: begun.attempts, run: one.id, readings: open });
+      };
+      offers.add(offer);
+      if (!flowIsAway) offer();
       const result = await Promise.race([
         one.result,
         deadline(AbortSignal.any([closing.signal, over.signal])),
@@ -148,6 +161,7 @@ export function startBatchWorker(database: Database, queue: Queue, options: Work
       else await failAttempt(job, begun, error);
     } finally {
       over.abort();
+      if (offer !== undefined) offers.delete(offer);
       one.close(batch);
     }
   }
@@ -230,6 +244,13 @@ export function startBatchWorker(database: Database, queue: Queue, options: Work
   }
 
   return {
+    pause() {
+      flowIsAway = true;
+    },
+    resume() {
+      flowIsAway = false;
+      for (const offer of offers) offer();
+    },
     async close() {
       closing.abort();
       clearTimeout(warming);

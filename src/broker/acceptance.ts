@@ -18,7 +18,6 @@ export class Acceptance implements PublishAcceptor {
   readonly inflight: Inflight;
   /** The flow is away. */
   waiting = false;
-  private pausedAt = 0;
   private readonly giveUps = new GiveUps();
   givenUp = 0;
 
@@ -37,11 +36,6 @@ export class Acceptance implements PublishAcceptor {
     });
   }
 
-  pause(): void {
-    this.waiting = true;
-    this.pausedAt = elapsedMs();
-  }
-
   get isGateOpen(): boolean {
     return !this.waiting && !this.inflight.saturated;
   }
@@ -58,11 +52,17 @@ export class Acceptance implements PublishAcceptor {
     this.parts.ingest().accepted(publish);
   }
 
-  /** What a new flow is offered again: nobody holds it, so the old flow lost it. A repeat is a `duplicate` at worst. */
-  unheld(now: number): Delivery[] {
-    const lost = deliveries.unheld(this).filter((pending) => pending.offered <= this.pausedAt);
-    for (const pending of lost) pending.offered = now;
-    return lost.map((pending) => pending.delivery);
+  /**
+   * The flow is there again, and gets what is returned: nobody holds it, so it was lost when its nodes went, or was
+   * kept back since. A repeat is a `duplicate` at worst.
+   */
+  resume(): Delivery[] {
+    this.waiting = false;
+    const now = elapsedMs();
+    return deliveries.unheld(this).map((pending) => {
+      pending.offered = now;
+      return pending.delivery;
+    });
   }
 
   /**
@@ -71,7 +71,7 @@ export class Acceptance implements PublishAcceptor {
    */
   async drained(deadlineMs: number, flowIsAway: boolean): Promise<void> {
     const deadline = elapsedMs() + deadlineMs;
-    const isDone = () => this.inflight.count === (flowIsAway ? deliveries.unheld(this).length : 0);
+    const isDone = () => (flowIsAway ? deliveries.held(this) : this.inflight.count) === 0;
     while (!isDone() && elapsedMs() < deadline) await setTimeout(20);
   }
 

@@ -35,12 +35,24 @@ export class Batches {
     else this.schedule();
   }
 
-  /** After a redeploy: what the old flow took and lost. */
-  offerAgain(lost: readonly Delivery[]): void {
-    for (const delivery of lost) {
+  /** The flow goes away: what would be sent now might reach nobody. */
+  detach(): void {
+    this.sink = null;
+  }
+
+  /** The flow is there again: it gets everything that is open, in its order, and what nobody waits for. */
+  attach(sink: BrokerSink, open: readonly Delivery[]): void {
+    this.sink = sink;
+    // The others of these are open, too.
+    const unawaited = [...this.readings, ...this.messages].filter(({ delivery }) => delivery === 0);
+    this.readings = [];
+    this.messages = [];
+    this.bytes = 0;
+    for (const delivery of [...open, ...unawaited]) {
       if (delivery.pattern.startsWith('meters/+/readings')) this.reading(delivery, delivery.payload.length);
       else this.message(delivery, delivery.payload.length);
     }
+    this.flush();
   }
 
   session(event: SessionEvent): void {
@@ -48,11 +60,6 @@ export class Batches {
     if (this.sink === null && this.sessions.length >= 10_000) this.sessions.shift();
     this.sessions.push(event);
     this.schedule();
-  }
-
-  attach(sink: BrokerSink | null): void {
-    this.sink = sink;
-    if (sink !== null) this.flush();
   }
 
   flush(): void {

@@ -199,17 +199,13 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       certificateProblem: listeners.certificateProblem,
     }),
     pause() {
-      batches.flush();
-      batches.attach(null);
-      acceptance.pause();
+      batches.detach();
+      acceptance.waiting = true;
       reception.pause();
     },
     resume(next) {
       flow = next;
-      const lost = acceptance.unheld(elapsedMs());
-      acceptance.waiting = false;
-      batches.attach(next.sink);
-      batches.offerAgain(lost);
+      batches.attach(next.sink, acceptance.resume());
       rights.watch(next.directory);
       reception.resume(next.directory);
       waitingRoom.admit();

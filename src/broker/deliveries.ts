@@ -7,13 +7,15 @@ export interface Pending {
   id: number;
   /** When it was last offered to the flow, by the broker's elapsed clock, as all times here. */
   offered: number;
-  /** Since when a store works on it, 0 before. */
+  /** Since when a store works on it, or on a part of it; 0 while none does. */
   held: number;
   /** Set when the client was closed because of it; the store may still settle it. */
   abandoned: boolean;
-  /** One byte per part of a split delivery: 1 when settled. */
+  /** A byte for each part of a split delivery, see `part`. */
   parts: Uint8Array | null;
+  /** Parts that are not settled, held ones included. */
   partsOpen: number;
+  partsHeld: number;
   readonly bytes: number;
   readonly delivery: Delivery;
   readonly owner: DeliveryOwner;
@@ -24,6 +26,9 @@ export interface Pending {
   /** It will not be acknowledged: close the client, it sends again. */
   abandon(reason: string): void;
 }
+
+/** What a part of a split delivery is. */
+const part = { offered: 0, held: 1, settled: 2 } as const;
 
 /** The broker that a delivery belongs to: keeps the bounds and judges what no flow settled. */
 export interface DeliveryOwner {
@@ -73,46 +78,64 @@ export class DeliveryTable {
     pending.partsOpen = parts;
   }
 
-  /** A store works on them: the flow's deadline no longer applies, the hold deadline does. */
-  hold(ids: Iterable<number>): void {
-    const now = elapsedMs();
-    for (const id of ids) {
-      const pending = this.open_.get(id);
-      if (pending !== undefined && pending.held === 0) pending.held = now;
+  /** A part that a store works on, or has committed: what is offered again is spared the same once more. */
+  isTaken(id: number, index: number): boolean {
+    const parts = this.open_.get(id)?.parts;
+    return parts !== undefined && parts !== null && parts[index] !== part.offered;
+  }
+
+  /** A store works on it: the flow's deadline no longer applies, the hold deadline does. Without a part: on all. */
+  hold(id: number, index?: number): void {
+    const pending = this.open_.get(id);
+    if (pending === undefined) return;
+    if (pending.parts !== null && index !== undefined) {
+      if (pending.parts[index] !== part.offered) return;
+      pending.parts[index] = part.held;
+      pending.partsHeld++;
     }
+    if (pending.held === 0) pending.held = elapsedMs();
   }
 
   /**
-   * The store gives them back: it failed for another reason than an absent database, or its node closes. The flow's
-   * deadline runs again from now; a new flow is offered them.
+   * The store gives it back: it failed for another reason than an absent database, refused it, or its node closes. The
+   * flow's deadline runs again from now; a new flow is offered it.
    */
-  release(ids: Iterable<number>): void {
-    const now = elapsedMs();
-    for (const id of ids) {
-      const pending = this.open_.get(id);
-      if (pending === undefined || pending.held === 0) continue;
-      pending.held = 0;
-      pending.offered = now;
+  release(id: number, index?: number): void {
+    const pending = this.open_.get(id);
+    if (pending === undefined || pending.held === 0) return;
+    if (pending.parts !== null && index !== undefined) {
+      if (pending.parts[index] !== part.held) return;
+      pending.parts[index] = part.offered;
+      pending.partsHeld--;
     }
+    this.letGo(pending);
   }
 
   /** The outcome of a delivery, or of one part, is committed. Unknown ids and repeats are ignored. */
-  settle(id: number, part?: number): void {
+  settle(id: number, index?: number): void {
     const pending = this.open_.get(id);
     if (pending === undefined) return;
-    if (pending.parts !== null && part !== undefined) {
-      if (pending.parts[part] !== 0) return;
-      pending.parts[part] = 1;
-      if (--pending.partsOpen > 0) return;
+    if (pending.parts !== null && index !== undefined) {
+      const before = pending.parts[index];
+      if (before === undefined || before === part.settled) return;
+      pending.parts[index] = part.settled;
+      if (before === part.held) pending.partsHeld--;
+      // The other parts are somebody else's.
+      if (--pending.partsOpen > 0) return this.letGo(pending);
     }
     this.remove(pending);
     this.settled++;
     pending.acknowledge();
   }
 
-  /** Deliveries of an owner that no store holds, oldest first: what a new flow is offered again. */
+  /** Deliveries of an owner of which no store holds all, oldest first: what a new flow is offered again. */
   unheld(owner: DeliveryOwner): Pending[] {
-    return [...this.open_.values()].filter((pending) => pending.owner === owner && pending.held === 0);
+    return this.filter(owner, ({ held, partsHeld, partsOpen }) => held === 0 || partsHeld < partsOpen);
+  }
+
+  /** How many deliveries of an owner a store works on. */
+  held(owner: DeliveryOwner): number {
+    return this.filter(owner, ({ held }) => held > 0).length;
   }
 
   /** Applies the deadlines; called about once a second by each broker for its own deliveries. */
@@ -150,10 +173,24 @@ export class DeliveryTable {
     };
   }
 
+  private filter(owner: DeliveryOwner, matches: (pending: Pending) => boolean): Pending[] {
+    return [...this.open_.values()].filter((pending) => pending.owner === owner && matches(pending));
+  }
+
+  /** Unless a store holds another part of it. */
+  private letGo(pending: Pending): void {
+    if (pending.held === 0 || pending.partsHeld > 0) return;
+    pending.held = 0;
+    pending.offered = elapsedMs();
+  }
+
   private lapse(pending: Pending, now: number): void {
     this.givenUp++;
-    if (pending.owner.lapsed(pending) === 'keep') pending.held = now;
-    else this.remove(pending);
+    if (pending.owner.lapsed(pending) === 'drop') return this.remove(pending);
+    pending.held = now;
+    // All of it is the owner's now.
+    pending.parts = pending.parts?.map((state) => (state === part.settled ? state : part.held)) ?? null;
+    pending.partsHeld = pending.partsOpen;
   }
 
   private remove(pending: Pending): void {

@@ -16,6 +16,7 @@ export class InboundPublish implements Pending, Owed {
   abandoned = false;
   parts: Uint8Array | null = null;
   partsOpen = 0;
+  partsHeld = 0;
   acknowledged = false;
 
   constructor(

@@ -81,9 +81,12 @@ export interface Broker {
   readonly port: number;
   readonly ports: BrokerPorts;
   stats(): BrokerStats;
-  /** The flow goes away (redeploy): no socket is read, none is closed; commits under way are still acknowledged. */
+  /**
+   * The flow goes away (Deploy): nothing is sent into it, no socket is read, none is closed, no deadline runs; commits
+   * under way are still acknowledged.
+   */
   pause(): void;
-  /** A flow is there (again): what no store holds is offered to it, then the sockets are read. */
+  /** The flow, or the next one, is there: what no store holds is offered to it, then the sockets are read. */
   resume(flow: BrokerFlow): void;
   /** Closes every session of a user at once. */
   closeSessions(mqttUser: string, reason?: string): void;

@@ -13,6 +13,7 @@ export class WillDelivery implements Pending {
   abandoned = false;
   parts: Uint8Array | null = null;
   partsOpen = 0;
+  partsHeld = 0;
   offered: number;
 
   constructor(

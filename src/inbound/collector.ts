@@ -1,7 +1,11 @@
-/** Collects items for up to `delayMs` and hands them on together: a hop through a visual flow then costs per batch. */
+/**
+ * Collects items for up to `delayMs` and hands them on together: a hop through a visual flow then costs per batch.
+ * While it is paused it keeps them; what is in flight is bounded elsewhere.
+ */
 export class Collector<T> {
   private items: T[] = [];
   private timer: NodeJS.Timeout | undefined;
+  private isPaused = false;
 
   constructor(
     private readonly sizeMax: number,
@@ -10,14 +14,30 @@ export class Collector<T> {
   ) {}
 
   add(item: T): void {
-    if (this.items.push(item) >= this.sizeMax) this.flush();
+    const count = this.items.push(item);
+    if (this.isPaused) return;
+    if (count >= this.sizeMax) this.flush();
     else this.timer ??= setTimeout(() => this.flush(), this.delayMs);
+  }
+
+  pause(): void {
+    this.isPaused = true;
+  }
+
+  /** Hands on `items`, then what came during the pause and `isKept`. */
+  resume(items: readonly T[], isKept: (item: T) => boolean): void {
+    this.isPaused = false;
+    const kept = this.items.filter(isKept);
+    this.items = [];
+    for (const item of items) this.add(item);
+    for (const item of kept) this.add(item);
+    this.flush();
   }
 
   flush(): void {
     clearTimeout(this.timer);
     this.timer = undefined;
-    if (this.items.length === 0) return;
+    if (this.items.length === 0 || this.isPaused) return;
     const { items } = this;
     this.items = [];
     this.give(items);

@@ -150,6 +150,8 @@ export function openInbound(options: InboundOptions): Inbound {
       givenUp: intake.givenUp,
       connects,
     }),
+    pause: () => intake.pauseFlow(),
+    resume: () => intake.resumeFlow(),
     async close({ drainMs = 3_000 } = {}) {
       if (closed) return;
       closed = true;
@@ -173,7 +175,7 @@ async function drained(intake: Intake, drainMs: number): Promise<void> {
   for (;;) {
     const passed = elapsedMs() - start;
     if (intake.inflight === 0 || passed >= drainMs) return;
-    if (passed >= momentMs && deliveries.unheld(intake).length === intake.inflight) return;
+    if (passed >= momentMs && deliveries.held(intake) === 0) return;
     await delay(20);
   }
 }

@@ -4,12 +4,12 @@ import type { Delivery } from '../broker/delivery.js';
 import { deliveries, type DeliveryOwner, type Pending } from '../broker/deliveries.js';
 import { textOrBytes } from '../broker/device-ingest.js';
 import { GIVE_UPS_MAX, GiveUps } from '../broker/give-ups.js';
-import { classify } from '../devices/access.js';
+import { classify, type Route } from '../devices/access.js';
 import type { NamedDevice } from '../devices/names.js';
 import { metrics } from '../operation/metrics.js';
 import type { Rejection } from '../readings/reading.js';
 import { Collector } from './collector.js';
-import { InboundMessage } from './message.js';
+import { InboundMessage, type Offer } from './message.js';
 import type { InboundOptions } from './options.js';
 import type { InboundSession } from './session.js';
 import { nameOfTopic, type TopicName } from './topics.js';
@@ -21,7 +21,9 @@ const sweepMs = 500;
  * in the delivery table, handed on in batches, acknowledged when settled.
  */
 export class Intake implements DeliveryOwner {
+  /** The flow is away. */
   waiting = false;
+  private isClosed = false;
   received = 0;
   inflight = 0;
   givenUp = 0;
@@ -105,6 +107,34 @@ export class Intake implements DeliveryOwner {
     return 'drop';
   }
 
+  /** The flow goes away: nothing is sent into it, no deadline runs. What comes meanwhile is bounded by the session. */
+  pauseFlow(): void {
+    this.waiting = true;
+    this.readings.pause();
+    this.messages.pause();
+    this.rejected.pause();
+  }
+
+  /** It is there again, and gets what no store holds: that was lost when its nodes went, or kept back since. */
+  resumeFlow(): void {
+    if (this.isClosed) return;
+    this.waiting = false;
+    const now = elapsedMs();
+    const readings: Delivery[] = [];
+    const messages: Delivery[] = [];
+    const rejected: Rejection[] = [];
+    for (const pending of deliveries.unheld(this) as InboundMessage[]) {
+      pending.offered = now;
+      const { output, item } = pending.offer;
+      if (output === 'rejected') rejected.push(item);
+      else (output === 'readings' ? readings : messages).push(item);
+    }
+    // What is kept besides is open, and among these.
+    this.readings.resume(readings, isUnawaited);
+    this.messages.resume(messages, isUnawaited);
+    this.rejected.resume(rejected, isUnawaited);
+  }
+
   flush(): void {
     this.readings.flush();
     this.messages.flush();
@@ -113,7 +143,7 @@ export class Intake implements DeliveryOwner {
 
   close(): void {
     clearInterval(this.sweeper);
-    this.waiting = true;
+    this.isClosed = true;
     deliveries.forget(this);
     this.publishMetrics();
   }
@@ -134,12 +164,12 @@ export class Intake implements DeliveryOwner {
       this.open(message, name, await untilAnswered(() => names.find(name.kind, name.name)));
     } catch (error) {
       // Closing, or the registry fails for a reason of its own: not acknowledged, it comes again.
-      if (!this.waiting) message.abandon(`the registry cannot be asked: ${String(error)}`);
+      if (!this.isClosed) message.abandon(`the registry cannot be asked: ${String(error)}`);
     }
   }
 
   private open(message: InboundMessage, name: TopicName, device: NamedDevice | null): void {
-    if (this.waiting) return;
+    if (this.isClosed) return;
     this.received++;
     const known = device !== null && !device.revoked;
     const route = known ? classify(device.principal, message.topic) : null;
@@ -158,15 +188,16 @@ export class Intake implements DeliveryOwner {
     message.offered = elapsedMs();
     delivery.delivery = deliveries.open(message);
     metrics.mqttReceived.inc({ topic: route === null || route.kind === 'denied' ? 'unknown' : route.label });
-    if (route?.kind === 'reading') this.readings.add(delivery);
-    else if (route?.kind === 'message') this.messages.add(delivery);
-    else this.rejected.add(rejectionOf(delivery, name, device));
+    message.offer = offerOf(delivery, route?.kind, () => rejectionOf(delivery, name, device));
+    const { output, item } = message.offer;
+    if (output === 'rejected') this.rejected.add(item);
+    else this[output].add(item);
   }
 
   /** QoS 0: as well as it can be. Nobody waits for it, and an unknown device's is dropped. */
   private pass(name: TopicName, topic: string, payload: string | Buffer): void {
     const hand = (device: NamedDevice | null): void => {
-      if (this.waiting) return;
+      if (this.isClosed) return;
       this.received++;
       const route = device === null || device.revoked ? null : classify(device.principal, topic);
       if (device === null || route === null || route.kind === 'denied') {
@@ -199,7 +230,7 @@ export class Intake implements DeliveryOwner {
       this.options.log?.warn('A message that no flow settled could not be quarantined', {
         error: String(error),
       });
-      if (!this.waiting) pending.abandon('not settled by the flow');
+      if (!this.isClosed) pending.abandon('not settled by the flow');
     }
   }
 
@@ -216,6 +247,15 @@ export class Intake implements DeliveryOwner {
     metrics.inflight.set(this.inflight);
     metrics.inflightBytes.set(this.bytes);
   }
+}
+
+function isUnawaited({ delivery }: Delivery | Rejection): boolean {
+  return delivery === 0;
+}
+
+function offerOf(item: Delivery, kind: Route['kind'] | undefined, rejection: () => Rejection): Offer {
+  if (kind === 'reading') return { output: 'readings', item };
+  return kind === 'message' ? { output: 'messages', item } : { output: 'rejected', item: rejection() };
 }
 
 /** Nobody to ascribe it to: kept with its reason, replayed once the device is registered ([M-14]). */

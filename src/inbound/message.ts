@@ -1,7 +1,13 @@
 import type { Delivery } from '../broker/delivery.js';
 import type { DeliveryOwner, Pending } from '../broker/deliveries.js';
 import { elapsedMs } from '../broker/clock.js';
+import type { Rejection } from '../readings/reading.js';
 import type { InboundSession } from './session.js';
+
+/** A batch's kind, and the message's place in it. */
+export type Offer =
+  | { readonly output: 'readings' | 'messages'; readonly item: Delivery }
+  | { readonly output: 'rejected'; readonly item: Rejection };
 
 /** A QoS 1 message of the external broker between its arrival and our PUBACK. */
 export class InboundMessage implements Pending {
@@ -11,10 +17,13 @@ export class InboundMessage implements Pending {
   abandoned = false;
   parts: Uint8Array | null = null;
   partsOpen = 0;
+  partsHeld = 0;
   acknowledged = false;
   readonly arrived = this.offered;
   /** Set once its device is known; a delivery is opened with it. */
   delivery!: Delivery;
+  /** Set, too: what the flow gets, and where. */
+  offer!: Offer;
 
   constructor(
     readonly owner: DeliveryOwner,

@@ -83,6 +83,10 @@ export interface InboundStats {
 
 export interface Inbound {
   stats(): InboundStats;
+  /** The flow goes away (Deploy): nothing is sent into it, no deadline runs. */
+  pause(): void;
+  /** It is there again: what no store holds is offered to it. */
+  resume(): void;
   /** Takes nothing more, waits up to `drainMs` for what stores hold, acknowledges it; the broker keeps the rest. */
   close(options?: { readonly drainMs?: number }): Promise<void>;
 }

@@ -60,7 +60,7 @@ describe('A PUBACK means committed [M-13]', () => {
 
   it('answers PINGREQ while deliveries are held', async () => {
     wire.send(publishPacket(READINGS, '{}', 1), publishPacket(READINGS, '{}', 2));
-    deliveries.hold((await taken(2)).map(({ delivery }) => delivery));
+    for (const { delivery } of await taken(2)) deliveries.hold(delivery);
     await wire.expectSilence();
     await wire.expectSilence();
   });

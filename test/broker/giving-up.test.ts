@@ -67,7 +67,7 @@ describe('A delivery that no flow settles [M-13]', () => {
     patient.send(publishPacket('smartmeter/METER002/consumption', '{}', 1));
     wire.send(publishPacket(TOPIC, '{}', 1));
     await eventually(() => sink.deliveries.length === 2);
-    deliveries.hold(sink.deliveries.map(({ delivery }) => delivery));
+    for (const { delivery } of sink.deliveries) deliveries.hold(delivery);
     const held = Date.now();
     await eventually(
       async () => {
@@ -84,6 +84,42 @@ describe('A delivery that no flow settles [M-13]', () => {
     await patient.expect(puback(1));
     assert.equal(broker.stats().inflight, 0);
     patient.end();
+    await broker.close({ drainMs: 0 });
+  });
+
+  it('is given up, too, when one part of it is committed and another went to nobody', async () => {
+    const { broker, port, sink } = await startTestBroker({ flowDeadlineMs: 300 });
+    const wire = await Wire.login(port, { ...as('METER001'), keepAlive: 60 });
+    wire.send(publishPacket('meters/METER001/readings', '[{},{}]', 1));
+    await eventually(() => sink.deliveries.length === 1);
+    const id = sink.deliveries[0]?.delivery ?? 0;
+    deliveries.split(id, 2);
+    deliveries.hold(id, 0);
+    deliveries.settle(id, 0);
+    await wire.expectClosed();
+    assert.deepEqual([broker.stats().givenUp, broker.stats().inflight], [1, 0]);
+    await broker.close({ drainMs: 0 });
+  });
+
+  it('is not given up while a store holds a part of it, whatever became of the others', async () => {
+    const { broker, port, sink } = await startTestBroker({ flowDeadlineMs: 100 });
+    const wire = await Wire.login(port, { ...as('METER001'), keepAlive: 60 });
+    const other = await Wire.login(port, as('METER002'));
+    wire.send(publishPacket('meters/METER001/readings', '[{},{},{}]', 1));
+    await eventually(() => sink.deliveries.length === 1);
+    const id = sink.deliveries[0]?.delivery ?? 0;
+    deliveries.split(id, 3);
+    for (const part of [0, 1, 2]) deliveries.hold(id, part);
+    deliveries.settle(id, 0);
+    deliveries.release(id, 1);
+    other.send(publishPacket('meters/METER002/readings', '{}', 1));
+    await other.expectClosed();
+    assert.equal(broker.stats().givenUp, 1, 'the other one, after the deadline');
+    deliveries.settle(id, 2);
+    deliveries.settle(id, 2);
+    deliveries.settle(id, 1);
+    await wire.expect(puback(1));
+    wire.end();
     await broker.close({ drainMs: 0 });
   });
 

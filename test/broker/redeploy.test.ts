@@ -22,7 +22,7 @@ describe('A redeploy', () => {
     const wire = await Wire.login(broker.port, as('METER001'));
     wire.send(publishPacket(READINGS, '"held"', 1), publishPacket(READINGS, '"lost"', 2));
     await eventually(() => old.deliveries.length === 2);
-    deliveries.hold([old.deliveries[0]?.delivery ?? 0]);
+    deliveries.hold(old.deliveries[0]?.delivery ?? 0);
 
     await releaseBroker('a');
     wire.send(publishPacket(READINGS, '"new"', 3));

@@ -179,7 +179,7 @@ describe('Messages from an external broker (Mosquitto)', () => {
     const inbound = await listen(keeper);
     await say(50);
     await eventually(() => keeper.readings.length === 50);
-    deliveries.hold(keeper.readings.map(({ delivery }) => delivery));
+    for (const { delivery } of keeper.readings) deliveries.hold(delivery);
     await mosquitto.stop();
     await eventually(() => inbound.stats().state !== 'open');
     assert.ok(inbound.stats().reason);

@@ -13,7 +13,7 @@ describe('From reading-batch to batch-result', () => {
   let test: TestDatabase;
   before(async () => {
     test = await createTestDatabase();
-    for (const meter_id of ['METER001', 'METER002', 'METER003', 'METER004'])
+    for (const meter_id of ['METER001', 'METER002', 'METER003', 'METER004', 'METER005'])
       await createRegistry(test.database).create(
         { type: 'meter', meter_id },
         { name: 'test', address: null },
@@ -99,6 +99,19 @@ describe('From reading-batch to batch-result', () => {
       text: `select count(*)::int as n from meter_readings where meter_id in ('METER002', 'METER003')`,
     });
     assert.equal(rows[0]?.n, 1000);
+  });
+
+  it('what comes while a Deploy exchanges the store waits for the new one, and costs no attempt', async () => {
+    const running = await startFlow([...flow(), { id: 'slow', type: 'slow-to-close' }]);
+    const info = 'changed';
+    const deployed = running.deploy('nodes', { store: { info }, slow: { info } });
+    running.send('accept', { operation: 'submit', payload: { readings: readingsOf('METER005', 500) } });
+    await eventually(() => running.received('answers').length === 1);
+    const accepted = running.received('answers')[0]?.payload as Acceptance | undefined;
+    await deployed;
+    await eventually(() => running.received('done').length === 1);
+    const batch = await getBatch(test.database, accepted?.job_id ?? '');
+    assert.deepEqual([batch?.state, batch?.stored, batch?.failed, batch?.attempts], ['done', 500, 0, 1]);
   });
 
   it('an error of the flow is an attempt that failed; messages of no batch pass by', async () => {

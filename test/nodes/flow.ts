@@ -1,5 +1,7 @@
+import assert from 'node:assert/strict';
+import { once, type EventEmitter } from 'node:events';
 import helper from 'node-red-node-test-helper';
-import type { NodeAPI } from 'node-red';
+import type { Node, NodeAPI } from 'node-red';
 import { closeAllBrokers } from '../../src/broker/runtime.js';
 import activityWindow from '../../nodes/activity-window.js';
 import anomalyList from '../../nodes/anomaly-list.js';
@@ -28,7 +30,33 @@ import virtualMeter from '../../nodes/virtual-meter.js';
 
 const catchNode = require('@node-red/nodes/core/common/25-catch.js') as (RED: NodeAPI) => void;
 
+let runtimeEvents: EventEmitter | undefined;
+
+/** A node of somebody else's that takes its time to close, so that the other nodes are gone for as long. */
+function slowToClose(RED: NodeAPI): void {
+  runtimeEvents = RED.events;
+  RED.nodes.registerType('slow-to-close', function (this: Node, config) {
+    RED.nodes.createNode(this, config);
+    this.on('close', (done: () => void) => void setTimeout(done, 300));
+  });
+}
+
+/** A node of somebody else's that keeps a message for a while. */
+function late(RED: NodeAPI): void {
+  RED.nodes.registerType('late', function (this: Node, config) {
+    RED.nodes.createNode(this, config);
+    this.on('input', (message, send, done) => {
+      setTimeout(() => {
+        send(message);
+        done();
+      }, 100);
+    });
+  });
+}
+
 const all: ((RED: NodeAPI) => void)[] = [
+  slowToClose,
+  late,
   catchNode,
   meterDatabase,
   meterMqtt,
@@ -79,12 +107,14 @@ export interface RunningFlow {
   status(id: string): NodeStatus;
   /** Deploys it anew, all nodes. */
   redeploy(): Promise<void>;
+  /** What the editor's Deploy does after settings of some nodes were changed. */
+  deploy(type: 'nodes' | 'flows' | 'full', changes: Readonly<Record<string, object>>): Promise<void>;
 }
 
 helper.init(require.resolve('node-red'));
 
 export async function startFlow(nodes: readonly FlowNode[]): Promise<RunningFlow> {
-  const flow = [
+  let flow: FlowNode[] = [
     { id: 'tab', type: 'tab', label: 'Test' },
     ...nodes.map((node) => (isConfig(node) ? node : { z: 'tab', x: 0, y: 0, wires: [], ...node })),
   ];
@@ -92,9 +122,13 @@ export async function startFlow(nodes: readonly FlowNode[]): Promise<RunningFlow
   await helper.load(all, flow);
   const inbox = new Map<string, FlowMessage[]>();
   const statuses = new Map<string, NodeStatus>();
+  const watched = new WeakSet<Node>();
   const watch = (): void => {
     for (const { id, type } of nodes) {
       const node = helper.getNode(id);
+      // The others live on after a Deploy of some.
+      if (watched.has(node)) continue;
+      watched.add(node);
       if (type === 'helper') node.on('input', (message) => keep(inbox, id, message as FlowMessage));
       // The status of the start is gone by the time that the flow is loaded; the next one comes within a second.
       else
@@ -109,11 +143,26 @@ export async function startFlow(nodes: readonly FlowNode[]): Promise<RunningFlow
     send: (id, message) => helper.getNode(id).receive(message as never),
     received: (id) => inbox.get(id) ?? [],
     status: (id) => statuses.get(id) ?? {},
+    async deploy(type, changes) {
+      flow = flow.map((node) => ({ ...node, ...changes[node.id] }));
+      await setFlows(flow, type);
+      watch();
+    },
     async redeploy() {
-      await helper.setFlows(flow);
+      await setFlows(flow, 'full');
       watch();
     },
   };
+}
+
+/** The helper waits 300 ms for the start and then gives up; a busy machine may need longer. */
+async function setFlows(flow: readonly FlowNode[], type: string): Promise<void> {
+  assert.ok(runtimeEvents);
+  const started = once(runtimeEvents, 'flows:started', { signal: AbortSignal.timeout(20_000) });
+  await helper.setFlows(flow, type).catch((error: Error) => {
+    if (error.message !== 'timeout waiting event') throw error;
+  });
+  await started;
 }
 
 export async function stopFlow(): Promise<void> {

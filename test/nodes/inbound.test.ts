@@ -1,5 +1,6 @@
 import { strict as assert } from 'node:assert';
 import { connectAsync } from 'mqtt';
+import { deliveries } from '../../src/broker/deliveries.js';
 import { createRegistry } from '../../src/devices/registry.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
@@ -28,7 +29,7 @@ describe('The inbound node', function () {
     await test.drop();
   });
 
-  const flow = (host: string) => [
+  const flow = (host: string, flowDeadlineSeconds = '') => [
     { id: 'database', type: 'meter-database', url: test.url, connectionsMax: '4' },
     { id: 'mqtt', type: 'meter-mqtt', host, port: String(mosquitto.port), clientId: 'node-test' },
     {
@@ -38,7 +39,7 @@ describe('The inbound node', function () {
       mqtt: 'mqtt',
       group: 'nodes',
       inflightMax: '',
-      flowDeadlineSeconds: '',
+      flowDeadlineSeconds,
       sessionHours: '',
       wires: [['readings', 'validator'], ['messages', 'messageStore'], ['quarantine']],
     },
@@ -61,6 +62,13 @@ describe('The inbound node', function () {
     const client = await connectAsync(`mqtt://127.0.0.1:${mosquitto.port}`);
     await client.publishAsync(topic, JSON.stringify(payload), { qos: 1 });
     await client.endAsync();
+  }
+
+  async function quarantined(): Promise<number> {
+    const { rows } = await test.database.query<{ count: number }>({
+      text: 'select count(*)::int as count from quarantined_messages',
+    });
+    return rows[0]?.count ?? 0;
   }
 
   const reading = (minutesAgo: number): object => ({
@@ -90,6 +98,42 @@ describe('The inbound node', function () {
     await running.redeploy();
     await publish('meters/METER001/readings', reading(30));
     await eventually(() => running.received('stored').length === 2);
+  });
+
+  it('loses nothing, asks for nothing twice and doubles nothing when a Deploy exchanges the nodes behind it', async () => {
+    const givenUp = deliveries.stats().givenUp;
+    const before = await quarantined();
+    const nodes = flow('127.0.0.1', '1');
+    const running = await startFlow([...nodes, { id: 'slow', type: 'slow-to-close' }]);
+    const stored = () =>
+      new Set(
+        running
+          .received('stored')
+          .flatMap(({ payload }) => (payload as { time: number }[]).map(({ time }) => time)),
+      ).size;
+    const client = await connectAsync(`mqtt://127.0.0.1:${mosquitto.port}`);
+    await eventually(() => running.status('inbound').fill === 'green');
+    let sent = 0;
+    const sending = setInterval(() => {
+      sent += 1;
+      const topic = sent % 5 === 0 ? 'meters/NOBODY/readings' : 'meters/METER001/readings';
+      client.publish(topic, JSON.stringify(reading(60 + sent)), { qos: 1 });
+    }, 5);
+    try {
+      for (const turn of [1, 2, 3]) {
+        const info = `turn ${turn}`;
+        const seen = stored();
+        await eventually(() => stored() > seen);
+        await running.deploy('nodes', { store: { info }, quarantine: { info }, slow: { info } });
+      }
+    } finally {
+      clearInterval(sending);
+    }
+    const unknown = Math.floor(sent / 5);
+    await eventually(() => assert.equal(stored(), sent - unknown));
+    await eventually(async () => assert.equal((await quarantined()) - before, unknown));
+    assert.equal(deliveries.stats().givenUp, givenUp);
+    await client.endAsync();
   });
 
   it('is off, and says so, while no broker is named', async () => {

@@ -11,7 +11,7 @@ declare module 'node-red-node-test-helper' {
       flow: readonly object[],
       credentials?: object,
     ): Promise<void>;
-    setFlows(flow: readonly object[]): Promise<void>;
+    setFlows(flow: readonly object[], type?: string): Promise<void>;
     getNode(id: string): Node;
     unload(): Promise<void>;
   };
