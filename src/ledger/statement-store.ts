@@ -135,6 +135,9 @@ function held(account: string): string {
 }
 
 function values(accounts: StatementAccounts, { start, end, kind }: StatementFilter): unknown[] {
-  const time = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
   return [accounts.units, accounts.credit, accounts.arrears, time(start), time(end), kind];
+}
+
+function time(ms: number | null): string | null {
+  return ms === null ? null : new Date(ms).toISOString();
 }

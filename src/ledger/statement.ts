@@ -97,7 +97,6 @@ function asLine(row: LineRow): StatementLine {
 }
 
 function asMoney(row: LineRow, currency: string): StatementMoney {
-  const money = (text: string) => moneyNumber(parseAmount(text));
   return {
     currency,
     paid: money(row.paid),
@@ -110,4 +109,8 @@ function asMoney(row: LineRow, currency: string): StatementMoney {
     credit: moneyNumber(toCents(parseAmount(row.credit))),
     arrears: money(row.arrears),
   };
+}
+
+function money(text: string): number {
+  return moneyNumber(parseAmount(text));
 }

@@ -171,7 +171,7 @@ export const metrics = {
   }),
   paymentCallbacksRefused: new Counter({
     name: 'meterflow_payment_callbacks_refused_total',
-    help: 'Callbacks refused before anything of them was read, by reason: secret, address, form',
+    help: 'Callbacks refused before anything of them was read, by reason: secret, address, size, form',
     labelNames: ['reason'],
     registers,
   }),
@@ -229,6 +229,11 @@ export const metrics = {
     name: 'meterflow_unheard_messages_total',
     help: 'Messages of QoS 0 dropped because too many wait for the database',
     labelNames: ['topic'],
+    registers,
+  }),
+  ledgerDiscrepancies: new Gauge({
+    name: 'meterflow_ledger_discrepancies',
+    help: 'Places where the books are not what they must be, by the last look',
     registers,
   }),
   databaseUp: new Gauge({ name: 'meterflow_database_up', help: '1 while the database answers', registers }),
