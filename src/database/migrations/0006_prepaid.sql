@@ -19,7 +19,8 @@ create table tariffs (
   -- Of what is left of a payment after the fees, this part goes to arrears while there are any.
   arrears_share numeric(5, 4) not null default 0
     constraint tariffs_arrears_share_check check (arrears_share between 0 and 1),
-  blocks jsonb not null,
+  blocks jsonb not null
+    constraint tariffs_blocks_check check (blocks @? '$[0] ? (@.from == 0)' and not blocks @? '$[*] ? (!(@.price >= 0.01))'),
   created_by text not null default 'meterflow',
   created_at timestamptz not null default now(),
   constraint tariffs_version_key unique (plan, valid_from)
