@@ -12,6 +12,7 @@ import { claimSoleBroker } from '../src/operation/sole-broker.js';
 import type { SoleBroker } from '../src/operation/sole-broker.js';
 import { readCertificates } from '../src/broker/certificates.js';
 import { closeAllBrokers } from '../src/broker/runtime.js';
+import { watchLedger } from '../src/ledger/audit.js';
 import { prepareAccounts } from './accounts.js';
 import type { Closing } from './closing.js';
 import { prepareDatabase } from './database.js';
@@ -22,6 +23,7 @@ import { createGate } from './gate.js';
 import type { Runtime } from './node-red.js';
 import { startNodeRed } from './node-red.js';
 import type { Progress } from './progress.js';
+import { prepareTariff } from './tariff.js';
 
 export interface Plan {
   readonly root: string;
@@ -56,6 +58,9 @@ export async function bringUp({ root, environment, progress, closing, stopping }
     closing.add('broker claim', () => sole?.close() ?? Promise.resolve());
   }
   const mqtt = await prepareAccounts(environment, database);
+  await prepareTariff(environment, database, progress);
+  const books = watchLedger(database);
+  closing.add('ledger audit', () => books.close());
   exportToFlows(environment, { databaseUrl: database.url, mqtt: embeddedBroker ? mqtt : undefined });
   stopping.throwIfAborted();
 

@@ -46,15 +46,15 @@ export interface StatementMoney {
   readonly arrears: number;
 }
 
-const kinds: readonly TransactionKind[] = [
+/** What the filter `kind` takes. */
+export const statementKinds = [
   'sale',
   'allocation',
   'reversal',
   'consumption',
   'charge',
   'token',
-  'suspense',
-];
+] as const satisfies readonly TransactionKind[];
 
 /**
  * [H-14]: the lines of a meter, newest first, each with the balance after it. Filters: kind, and
@@ -77,8 +77,9 @@ export async function statementOf(
 
 function asKind(value: unknown): TransactionKind | null {
   if (value === undefined || value === null || value === '') return null;
-  const found = kinds.find((kind) => kind === value);
-  if (found === undefined) refuseWrong([{ path: '/kind', message: `must be one of ${kinds.join(', ')}` }]);
+  const found = statementKinds.find((kind) => kind === value);
+  if (found === undefined)
+    refuseWrong([{ path: '/kind', message: `must be one of ${statementKinds.join(', ')}` }]);
   return found ?? null;
 }
 

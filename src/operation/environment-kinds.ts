@@ -24,6 +24,10 @@ export const decimal = pattern<string>(
   /^\d{1,12}(?:\.\d{1,4})?$/,
   (found) => found,
 );
+export const price: Kind<string> = {
+  allowed: 'a price from 0.01 to 1000000 with at most 4 decimals',
+  parse: (found) => (Number(found) >= 0.01 && Number(found) <= 1_000_000 ? decimal.parse(found) : undefined),
+};
 export const currency = pattern<string>('three capital letters of ISO 4217', /^[A-Z]{3}$/, (found) => found);
 export const bcryptHash = pattern<string>(
   'a bcrypt hash (`npx node-red admin hash-pw` makes one)',

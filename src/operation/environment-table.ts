@@ -240,16 +240,17 @@ export const groups = {
       meaning: 'comma list of addresses or CIDR; unset: any',
       later: true,
     }),
-    TARIFF_PRICE_PER_UNIT: given(kind.decimal, {
+    TARIFF_PRICE_PER_UNIT: given(kind.price, {
       default: '25.00',
-      meaning: 'of the default flat tariff, seeded once',
-      later: true,
+      meaning: 'of the default flat tariff, made at the first start; later ones are versions of it',
     }),
-    TARIFF_CURRENCY: given(kind.currency, { default: 'KES', meaning: 'ISO 4217', later: true }),
+    TARIFF_CURRENCY: given(kind.currency, {
+      default: 'KES',
+      meaning: 'ISO 4217, of all money of this installation; taken at the first start',
+    }),
     BILLING_TIMEZONE: given(kind.timeZone, {
       default: 'Africa/Nairobi',
-      meaning: 'where a billing month begins',
-      later: true,
+      meaning: 'where a billing month begins; taken at the first start',
     }),
     LOW_BALANCE_UNITS: given(kind.decimal, { default: '1', meaning: 'at or below it a meter is low' }),
     BALANCE_DRIFT_UNITS: given(kind.decimal, { default: '0.5', meaning: 'threshold', later: true }),

@@ -134,6 +134,7 @@ describe('the environment', () => {
       { JWT_SECRET: 'j'.repeat(16), JWT_JWKS_URL: 'https://x/keys' },
       /exclude each other/,
     ],
+    ['energy for nothing', { TARIFF_PRICE_PER_UNIT: '0' }, /TARIFF_PRICE_PER_UNIT/],
     ['a time zone that is none', { BILLING_TIMEZONE: 'Africa/Atlantis' }, /BILLING_TIMEZONE/],
     ['a scheme in a host', { MQTT_BROKER_HOST: 'mqtt://broker' }, /MQTT_BROKER_HOST/],
     ['a network that is none', { PAYMENT_ALLOWED_IPS: '10.0.0.0/33' }, /PAYMENT_ALLOWED_IPS/],
