@@ -15,7 +15,10 @@ describe('A hold that lasts [M-13]', function () {
 
   before(async () => {
     test = await startTestBroker({ holdMinMs });
-    holding = setInterval(() => deliveries.hold(test.sink.deliveries.map(({ delivery }) => delivery)), 20);
+    holding = setInterval(
+      () => test.sink.deliveries.forEach(({ delivery }) => deliveries.hold(delivery)),
+      20,
+    );
   });
   after(async () => {
     clearInterval(holding);
