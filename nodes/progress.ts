@@ -15,9 +15,14 @@ const everyMs = 1000;
 
 /**
  * Status once a second: `120 stored/s`, the total when nothing moves, amber while items wait for the database, red
- * with the reason while it is away and nothing waits; green again by itself.
+ * with the reason while it is away and nothing waits; green again by itself. `trouble` is shown instead of counts.
  */
-export function showProgress(host: Host<string>, outcomes: readonly string[], database?: Database): Progress {
+export function showProgress(
+  host: Host<string>,
+  outcomes: readonly string[],
+  database?: Database,
+  trouble: () => string | null = () => null,
+): Progress {
   const totals = new Map(outcomes.map((outcome) => [outcome, 0]));
   const before = new Map(totals);
   let waiting = 0;
@@ -32,7 +37,9 @@ export function showProgress(host: Host<string>, outcomes: readonly string[], da
       if (perSecond > 0) rates.push(`${perSecond.toLocaleString('en')} ${outcome}/s`);
       if (total > 0) sums.push(`${total.toLocaleString('en')} ${outcome}`);
     }
-    if (rates.length > 0) host.status('ok', rates.join(' · '));
+    const problem = trouble();
+    if (problem !== null) host.status('warning', problem);
+    else if (rates.length > 0) host.status('ok', rates.join(' · '));
     else host.status('ok', sums.length > 0 ? sums.join(' · ') : 'ready');
   };
 

@@ -521,6 +521,8 @@ create table outbox (
   claimed_until timestamptz,
   sent_at timestamptz,
   sent_payload jsonb,
+  -- What a balance command was sent for: a later wish leaves the row open when the meter confirms an earlier one.
+  sent_revision integer,
   done_at timestamptz,
   outcome text constraint outbox_outcome_check check (outcome in ('confirmed', 'published', 'superseded', 'cancelled'))
 );
@@ -535,7 +537,12 @@ create table balance_commands (
   sent_balance numeric(14, 4),
   sent_at timestamptz,
   confirmed_balance numeric(14, 4),
-  confirmed_at timestamptz
+  confirmed_at timestamptz,
+  -- The meter's name in its own topics, when that is not its meter_id: its drn ([M-12]).
+  topic_name text,
+  -- Consumed before the last command was made, reported after it: a meter that simply took over the command's balance
+  -- has so much more than the ledger.
+  late_units numeric(14, 4) not null default 0
 );
 
 -- Asks for a balance command to a meter, in the transaction of what made it necessary.

@@ -34,7 +34,12 @@ export interface MqttLink {
   /** False: it is our own embedded broker. */
   readonly isExternal: boolean;
   readonly trust: Trust | undefined;
-  /** Resolves when the broker has acknowledged; BROKER_UNAVAILABLE when that takes longer than 10 s. */
+  /** Connects, and resolves when it is connected. @throws BROKER_UNAVAILABLE when that takes longer than 10 s */
+  ready(): Promise<void>;
+  /**
+   * Resolves when the broker has acknowledged. @throws BROKER_UNAVAILABLE when there is no connection for 10 s, or no
+   * acknowledgement; what was refused so is not sent later.
+   */
   publish(publication: Publication): Promise<void>;
   close(): Promise<void>;
 }
@@ -44,7 +49,15 @@ const publishTimeoutMs = 10_000;
 /** Connects with the first publication, so that a flow which only needs the address opens no connection. */
 export function openMqttLink(options: MqttLinkOptions): MqttLink {
   const { host, port, tls, clientId, username, password, isExternal = false } = options;
+  const broker = `${host}:${port}`;
   let client: MqttClient | undefined;
+
+  async function connected(): Promise<MqttClient> {
+    const ours = (client ??= connectTo(options));
+    if (!ours.connected) await withDeadline(connectionOf(ours), broker);
+    return ours;
+  }
+
   return {
     host,
     port,
@@ -54,9 +67,11 @@ export function openMqttLink(options: MqttLinkOptions): MqttLink {
     password,
     isExternal,
     trust: options.trust,
+    async ready() {
+      await connected();
+    },
     async publish(publication) {
-      client ??= connectTo(options);
-      await withDeadline(send(client, publication), `${host}:${port}`);
+      await send(await connected(), publication, broker);
     },
     async close() {
       await client?.endAsync(true);
@@ -86,11 +101,42 @@ function connectTo(options: MqttLinkOptions): MqttClient {
   return client;
 }
 
-async function send(client: MqttClient, { topic, payload, qos, retain }: Publication): Promise<void> {
-  await client.publishAsync(topic, payload, { qos, retain });
+/** One listener for all who wait: thousands of publications may. */
+const connections = new WeakMap<MqttClient, Promise<void>>();
+
+function connectionOf(client: MqttClient): Promise<void> {
+  let waiting = connections.get(client);
+  if (waiting === undefined) {
+    waiting = new Promise((resolve) => {
+      client.once('connect', () => {
+        connections.delete(client);
+        resolve();
+      });
+    });
+    connections.set(client, waiting);
+  }
+  return waiting;
 }
 
-async function withDeadline(work: Promise<void>, broker: string): Promise<void> {
+async function send(
+  client: MqttClient,
+  { topic, payload, qos, retain }: Publication,
+  broker: string,
+): Promise<void> {
+  const before = client.getLastMessageId();
+  const sent = client.publishAsync(topic, payload, { qos, retain });
+  const id = client.getLastMessageId();
+  try {
+    await withDeadline(sent, broker);
+  } catch (error) {
+    // A client that comes back later would send it then, behind newer ones.
+    if (qos > 0 && id !== before) client.removeOutgoingMessage(id);
+    sent.catch(() => {});
+    throw error;
+  }
+}
+
+async function withDeadline(work: Promise<unknown>, broker: string): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(

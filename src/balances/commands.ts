@@ -1,0 +1,207 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { isTransient, type Database } from '../database/database.js';
+import type { MqttLink } from '../mqtt/link.js';
+import { metrics } from '../operation/metrics.js';
+import {
+  claimCommands,
+  countOpen,
+  putBack,
+  selectConfirmed,
+  type Backoff,
+  type ClaimedCommand,
+  type ConfirmedCommand,
+} from './command-store.js';
+import { commandTopic } from './meter-messages.js';
+
+export type { ConfirmedCommand } from './command-store.js';
+
+/** A command that the broker has taken. Units as numbers. */
+export interface SentCommand {
+  readonly meter_id: string;
+  readonly topic: string;
+  readonly balance: number;
+  readonly timestamp: number;
+  readonly reason: string;
+  /** 1: the first time. */
+  readonly attempts: number;
+  readonly wanted_at: Date;
+}
+
+export interface RelayOptions {
+  /** Names this process in the outbox. */
+  readonly instance: string;
+  /** Between attempts until the meter confirms: doubled each time, from the first to the most. */
+  readonly backoff?: Partial<Backoff>;
+  /** Publications under way at a time. */
+  readonly inflightMax?: number;
+  /** Unix ms. */
+  readonly now?: () => number;
+  readonly onSent?: (sent: readonly SentCommand[]) => void;
+  /** Confirmed at whichever instance. */
+  readonly onConfirmed?: (confirmed: readonly ConfirmedCommand[]) => void;
+  /** Why nothing leaves at the moment, for people; null: it does again. */
+  readonly onState?: (reason: string | null) => void;
+}
+
+export interface Relay {
+  /** Commands that no meter has confirmed, as counted last. */
+  readonly open: number;
+  /** Looks for commands now; it does so by itself when the database says that there are any. */
+  wake(): void;
+  close(): Promise<void>;
+}
+
+export const defaultBackoff: Backoff = { firstMs: 2_000, mostMs: 300_000 };
+
+const pollMs = 1_000;
+const countMs = 5_000;
+const putBackMs = 500;
+const closeMs = 2_000;
+
+/**
+ * Sends balance commands from the outbox to meters ([M-6]), any number of relays side by side: each command is taken
+ * by one, and repeated until the meter confirms. What was sent and never arrived costs nothing but the repeat.
+ */
+export function startRelay(database: Database, link: MqttLink, options: RelayOptions): Relay {
+  const { instance, inflightMax = 500, now = Date.now } = options;
+  const { onSent = () => {}, onConfirmed = () => {}, onState = () => {} } = options;
+  const backoff = { ...defaultBackoff, ...options.backoff };
+  const underWay = new Set<Promise<void>>();
+  const closing = new AbortController();
+  let isRunning = false;
+  let isWanted = false;
+  let open = 0;
+  let state: string | null = null;
+
+  function show(reason: string | null): void {
+    if (reason === state) return;
+    state = reason;
+    onState(reason);
+  }
+
+  async function drain(): Promise<void> {
+    isRunning = true;
+    while (isWanted && !closing.signal.aborted) {
+      isWanted = false;
+      try {
+        await link.ready();
+        await takeAll();
+        show(null);
+      } catch (error) {
+        // The next poll tries again.
+        show(error instanceof Error ? error.message : String(error));
+      }
+    }
+    isRunning = false;
+  }
+
+  async function takeAll(): Promise<void> {
+    for (;;) {
+      while (underWay.size >= inflightMax) await Promise.race(underWay);
+      if (closing.signal.aborted) return;
+      const most = inflightMax - underWay.size;
+      const claimed = await claimCommands(database, { most, instance, now: now(), backoff });
+      if (claimed.length > 0) {
+        const work: Promise<void> = send(claimed).finally(() => underWay.delete(work));
+        underWay.add(work);
+      }
+      if (claimed.length < most) return;
+    }
+  }
+
+  async function send(claimed: readonly ClaimedCommand[]): Promise<void> {
+    const begun = performance.now();
+    const outcomes = await Promise.allSettled(claimed.map(publish));
+    const failed: string[] = [];
+    const sent: ClaimedCommand[] = [];
+    let reason = '';
+    outcomes.forEach((outcome, index) => {
+      const command = claimed[index];
+      if (command === undefined) return;
+      if (outcome.status === 'fulfilled') sent.push(command);
+      else {
+        failed.push(command.id);
+        reason = outcome.reason instanceof Error ? outcome.reason.message : String(outcome.reason);
+      }
+    });
+    const took = (performance.now() - begun) / 1000;
+    for (const { attempts, dueSeconds } of sent) {
+      metrics.balanceCommandsSent.inc({ attempt: attempts === 1 ? 'first' : 'repeat' });
+      if (attempts === 1) metrics.balanceSendSeconds.observe(dueSeconds + took);
+    }
+    if (sent.length > 0) onSent(sent.map(sentCommand));
+    if (failed.length === 0) return;
+    show(reason);
+    // Away, too? Then they are repeated by their backoff.
+    await putBack(database, failed, putBackMs).catch(() => {});
+  }
+
+  function publish({ meter_id, topic_name, balance, timestamp }: ClaimedCommand): Promise<void> {
+    return link.publish({
+      topic: commandTopic(topic_name ?? meter_id),
+      payload: JSON.stringify({ balance: Number(balance), timestamp }),
+      qos: 1,
+      retain: false,
+    });
+  }
+
+  function wake(): void {
+    isWanted = true;
+    if (!isRunning && !closing.signal.aborted) void drain();
+  }
+
+  async function tell(ids: readonly string[]): Promise<void> {
+    try {
+      const confirmed = await selectConfirmed(database, ids);
+      if (confirmed.length > 0 && !closing.signal.aborted) onConfirmed(confirmed);
+    } catch (error) {
+      if (!isTransient(error)) throw error; // else: only the telling is lost
+    }
+  }
+
+  async function count(): Promise<void> {
+    try {
+      open = await countOpen(database);
+      metrics.balanceCommandsOpen.set(open);
+    } catch (error) {
+      if (!isTransient(error)) throw error; // else: the old number stands
+    }
+  }
+
+  const listening = database.listen('outbox_changed', {
+    handler(notice) {
+      if (notice === 'balance') wake();
+      else if (notice.startsWith('confirmed:'))
+        void tell(notice.slice('confirmed:'.length).split(',')).catch(report);
+    },
+    reset: wake,
+  });
+  const report = (error: unknown): void => show(error instanceof Error ? error.message : String(error));
+  const poll = setInterval(wake, pollMs);
+  const counting = setInterval(() => void count().catch(report), countMs);
+  wake();
+  void count().catch(report);
+
+  return {
+    get open() {
+      return open;
+    },
+    wake,
+    async close() {
+      closing.abort();
+      clearInterval(poll);
+      clearInterval(counting);
+      await (
+        await listening
+      )();
+      // What the broker does not answer meanwhile is repeated by the next one.
+      await Promise.race([Promise.all(underWay), delay(closeMs, undefined, { ref: false })]);
+    },
+  };
+}
+
+function sentCommand(command: ClaimedCommand): SentCommand {
+  const { meter_id, topic_name, balance, timestamp, reason, attempts, created_at } = command;
+  const topic = commandTopic(topic_name ?? meter_id);
+  return { meter_id, topic, balance: Number(balance), timestamp, reason, attempts, wanted_at: created_at };
+}

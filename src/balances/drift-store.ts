@@ -1,0 +1,105 @@
+import type { Session } from '../database/database.js';
+import { integerArray, textArray } from '../readings/array-literal.js';
+
+/** A meter whose report calls for a closer look. Amounts in ten-thousandths of a unit, times in Unix ms. */
+export interface Suspect {
+  readonly index: number;
+  /** Of the last command; null: none was ever sent. */
+  readonly commanded: number | null;
+  readonly sent_at: number | null;
+  readonly late: number;
+  readonly is_open: boolean;
+  readonly is_drifting: boolean;
+}
+
+export interface Comparison {
+  readonly meter_id: string;
+  /** What the meter has more than the ledger. */
+  readonly difference: number;
+  /** Time of the oldest of its reports in this commit. */
+  readonly oldest: number | null;
+}
+
+/** Of these meters those that differ, that drift, or that report what they consumed before their last command. */
+export async function selectSuspects(
+  tx: Session,
+  meters: readonly Comparison[],
+  tolerance: number,
+): Promise<Suspect[]> {
+  const { rows } = await tx.query<Suspect>({
+    name: 'balance-suspects',
+    text: `select (m.n - 1)::int as index, c.last_timestamp::float8 as commanded,
+                  (extract(epoch from c.sent_at) * 1000)::float8 as sent_at, coalesce(c.late_units * 10000, 0)::float8 as late,
+                  exists (select from outbox o
+                           where o.kind = 'balance' and o.subject = m.meter_id and o.done_at is null) as is_open,
+                  exists (select from balance_drifts d
+                           where d.meter_id = m.meter_id and d.resolved_at is null) as is_drifting
+             from unnest($1::text[], $2::bigint[], $3::bigint[]) with ordinality as m (meter_id, difference, oldest, n)
+             left join balance_commands c on c.meter_id = m.meter_id
+            where abs(m.difference) > $4::bigint or m.oldest < c.last_timestamp
+               or exists (select from balance_drifts d where d.meter_id = m.meter_id and d.resolved_at is null)`,
+    values: [
+      textArray(meters.map(({ meter_id }) => meter_id)),
+      integerArray(meters.map(({ difference }) => difference)),
+      `{${meters.map(({ oldest }) => oldest ?? 'NULL').join(',')}}`,
+      tolerance,
+    ],
+  });
+  return rows;
+}
+
+export interface LateUnits {
+  readonly meter_id: string;
+  readonly units: number;
+}
+
+export async function addLateUnits(tx: Session, late: readonly LateUnits[]): Promise<void> {
+  await tx.query({
+    name: 'late-units',
+    text: `update balance_commands c set late_units = c.late_units + u.units * 0.0001
+             from unnest($1::text[], $2::bigint[]) as u (meter_id, units)
+            where c.meter_id = u.meter_id`,
+    values: [textArray(late.map(({ meter_id }) => meter_id)), integerArray(late.map(({ units }) => units))],
+  });
+}
+
+export interface Disagreement {
+  readonly meter_id: string;
+  readonly ledger: number;
+  readonly meter: number;
+}
+
+export interface Episode {
+  readonly meter_id: string;
+  readonly occurrences: number;
+  readonly first_at: Date;
+}
+
+/** One row per episode. */
+export async function upsertDrifts(tx: Session, found: readonly Disagreement[]): Promise<Episode[]> {
+  const { rows } = await tx.query<Episode>({
+    name: 'upsert-drifts',
+    text: `insert into balance_drifts (meter_id, ledger_balance, meter_balance)
+           select u.meter_id, u.ledger * 0.0001, u.meter * 0.0001
+             from unnest($1::text[], $2::bigint[], $3::bigint[]) as u (meter_id, ledger, meter)
+            order by u.meter_id
+           on conflict (meter_id) where resolved_at is null
+           do update set occurrences = balance_drifts.occurrences + 1, last_at = now(),
+                         ledger_balance = excluded.ledger_balance, meter_balance = excluded.meter_balance
+           returning meter_id, occurrences, first_at`,
+    values: [
+      textArray(found.map(({ meter_id }) => meter_id)),
+      integerArray(found.map(({ ledger }) => ledger)),
+      integerArray(found.map(({ meter }) => meter)),
+    ],
+  });
+  return rows;
+}
+
+export async function resolveDrifts(tx: Session, meterIds: readonly string[]): Promise<void> {
+  await tx.query({
+    name: 'resolve-drifts',
+    text: `update balance_drifts set resolved_at = now() where resolved_at is null and meter_id = any($1::text[])`,
+    values: [textArray(meterIds)],
+  });
+}
