@@ -1,8 +1,8 @@
 import type { NodeAPI, NodeDef } from 'node-red';
 import { createAnomalies, type Anomalies } from '../src/anomalies/anomalies.js';
 import type { Noticed } from '../src/anomalies/anomaly.js';
-import { createAnomalyWatch, type AnomalyWatch } from '../src/anomalies/watch.js';
-import type { SessionEvent } from '../src/broker/delivery.js';
+import { createAnomalyWatch, type AnomalyWatch, type WatchOptions } from '../src/anomalies/watch.js';
+import type { Delivery, SessionEvent } from '../src/broker/delivery.js';
 import type { Database } from '../src/database/database.js';
 import type { Reading, Rejection } from '../src/readings/reading.js';
 import { defineNode, type Host } from './define-node.js';
@@ -13,6 +13,7 @@ interface Config extends NodeDef {
   outlierTimes: string;
   silentMinutes: string;
   burst: string;
+  topicsMax: string;
 }
 
 const everyMs = 1000;
@@ -30,9 +31,11 @@ export default function (RED: NodeAPI): void {
         input(message, emit) {
           const { payload, topic } = message;
           // The same message goes on: a copy of a batch would cost more than the look at it.
-          if (topic === 'recorded') return watch.sessions(payload as readonly SessionEvent[]);
+          if (topic === 'recorded' || topic === 'sessions')
+            return watch.sessions(payload as readonly SessionEvent[]);
           if (topic === 'stored') watch.stored(payload as readonly Reading[]);
           else if (topic === 'quarantined') watch.rejected(payload as readonly Rejection[]);
+          else if (topic === 'kept') watch.kept(payload as readonly Delivery[]);
           emit({ passed: message });
         },
         close: () => keeping.stop(),
@@ -41,11 +44,12 @@ export default function (RED: NodeAPI): void {
   });
 }
 
-function limitsOf(config: Config): { outlierTimes: number; silentMinutes: number; burst: number } {
+function limitsOf(config: Config): Required<Omit<WatchOptions, 'now'>> {
   return {
     outlierTimes: numberSetting(config.outlierTimes, 10, { name: 'Outlier', min: 2, max: 1000 }),
     silentMinutes: numberSetting(config.silentMinutes, 60, { name: 'Silence', min: 1, max: 10_080 }),
     burst: numberSetting(config.burst, 10, { name: 'Burst', min: 2, max: 100_000, whole: true }),
+    topicsMax: numberSetting(config.topicsMax, 30, { name: 'Topics', min: 2, max: 1000, whole: true }),
   };
 }
 

@@ -1,8 +1,10 @@
 import type { NodeAPI, NodeDef } from 'node-red';
+import type { SessionEvent } from '../src/broker/delivery.js';
 import type { Database } from '../src/database/database.js';
 import { createDirectory } from '../src/devices/principals.js';
 import { DomainError } from '../src/errors.js';
 import { createAuthority, type Authority, type Verdict } from '../src/mqtt/authority.js';
+import { deniedSession } from '../src/mqtt/denied-session.js';
 import { loginQuestion, readsBody, topicQuestion } from '../src/mqtt/questions.js';
 import { defineNode, type Message } from './define-node.js';
 import { showAnswers } from './answers.js';
@@ -17,9 +19,9 @@ interface Config extends NodeDef {
 
 /** Answers a broker of somebody else's from the registry: may this client log in, may it use this topic ([H-19]). */
 export default function (RED: NodeAPI): void {
-  defineNode<Config, 'allowed' | 'denied'>(RED, {
+  defineNode<Config, 'allowed' | 'denied' | 'sessions'>(RED, {
     type: 'mqtt-authority',
-    outputs: ['allowed', 'denied'],
+    outputs: ['allowed', 'denied', 'sessions'],
     start(config, host) {
       const directory = createDirectory(host.use<Database>(config.database, 'database'));
       const authority = createAuthority(directory);
@@ -30,7 +32,8 @@ export default function (RED: NodeAPI): void {
           const decide = operations[name];
           if (decide === undefined) throw new DomainError('CONFIGURATION', `No operation "${name}"`);
           const begun = performance.now();
-          const { allowed, reason } = await decide(authority, message.payload);
+          const decision = await decide(authority, message.payload);
+          const { allowed, reason } = decision;
           answers.show(name, allowed ? 200 : 403, performance.now() - begun);
           if (allowed) return emit({ allowed: answer(message, 'allowed', 200, verdict('allow', '')) });
           // With address and reason, never with the secret ([S-2]).
@@ -38,12 +41,20 @@ export default function (RED: NodeAPI): void {
           const denial = readsBody(message.payload, acceptOf(message))
             ? answer(message, 'denied', 200, verdict('deny', 'refused'))
             : answer(message, 'denied', 403, verdict('deny', forbidden));
-          emit({ denied: { ...denial, reason } });
+          emit({
+            denied: { ...denial, reason },
+            ...told(deniedSession(message.payload, decision, Date.now())),
+          });
         },
         close: () => directory.close(),
       };
     },
   });
+}
+
+/** For those who watch sessions; a message of its own, since the request has its answer already. */
+function told(event: SessionEvent | null): { sessions?: Message } {
+  return event === null ? {} : { sessions: { topic: 'sessions', payload: [event] } as never };
 }
 
 /** A refused client learns only that it was refused ([S-2]). */

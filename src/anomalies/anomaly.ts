@@ -4,7 +4,7 @@ export const anomalyKinds = [
   'consumption_outlier',
   /** A meter that used to send, and sends no more. */
   'silent_meter',
-  /** A device that tries topics which are not its own. */
+  /** A device that tries topics which are not its own, or uses very many of its own. */
   'topic_hopping',
   /** Many messages of one meter, or packets from one address, that do not have the form. */
   'malformed_burst',

@@ -1,8 +1,9 @@
-import type { SessionEvent } from '../broker/delivery.js';
+import type { Delivery, SessionEvent } from '../broker/delivery.js';
 import type { Reading, Rejection } from '../readings/reading.js';
 import type { AnomalyKind, LastStored, Noticed } from './anomaly.js';
 import { Bursts } from './bursts.js';
 import { Habits } from './habits.js';
+import { TopicSpread } from './topic-spread.js';
 
 export interface WatchOptions {
   /** A reading is an outlier beyond its meter's mean by so many times its usual spread. */
@@ -10,6 +11,8 @@ export interface WatchOptions {
   readonly silentMinutes?: number;
   /** So many of a kind within a minute are a burst. */
   readonly burst?: number;
+  /** A device that uses more different topics than this within a minute hops, be they all its own. */
+  readonly topicsMax?: number;
   /** Unix ms. */
   readonly now?: () => number;
 }
@@ -17,6 +20,8 @@ export interface WatchOptions {
 export interface AnomalyWatch {
   stored(readings: readonly Reading[]): void;
   rejected(rejections: readonly Rejection[]): void;
+  /** Messages other than readings. */
+  kept(messages: readonly Pick<Delivery, 'meter_id' | 'topic'>[]): void;
   sessions(events: readonly SessionEvent[]): void;
   /** When a meter was last heard, from before the start. */
   remember(meter_id: string, heard: number): void;
@@ -48,16 +53,17 @@ const ORDINARY = new Set([
   'registry unavailable',
 ]);
 /** Refusals that ask for a login; all others are packets without the form. */
-const LOGIN = /credentials|certificate|client id|session|will denied|refused/;
+const LOGIN = /credentials|certificate|client id|session|will denied|refused|unknown user/;
 
 /** Notices what is out of the ordinary, from the outcomes that pass ([H-23]). Costs a map look-up per reading. */
 export function createAnomalyWatch(options: WatchOptions = {}): AnomalyWatch {
-  const { outlierTimes = 10, silentMinutes = 60, burst = 10, now = Date.now } = options;
+  const { outlierTimes = 10, silentMinutes = 60, burst = 10, topicsMax = 30, now = Date.now } = options;
   const habits = new Habits(outlierTimes, silentMinutes * 60_000);
   const malformed = new Bursts(burst);
   const signatures = new Bursts(burst);
   const hops = new Bursts(Math.max(2, Math.ceil(burst / 4)), 600_000);
   const logins = new Bursts(2 * burst);
+  const spread = new TopicSpread(topicsMax);
   let noticed = new Map<string, Noticed>();
 
   function notice(
@@ -81,10 +87,19 @@ export function createAnomalyWatch(options: WatchOptions = {}): AnomalyWatch {
     if (count > 0) notice('topic_hopping', subject, event.meter_id, count, reason);
   }
 
+  /** Also of one that keeps to its own: a firmware gone wrong, or somebody who looks for what is not guarded. */
+  function spreadOut(meter_id: string, topic: string, at: number): void {
+    const count = topic === '' ? 0 : spread.hear(meter_id, topic, at);
+    if (count === 0) return;
+    const last = topic.length > 80 ? `${topic.slice(0, 80)}…` : topic;
+    const reason = `${count} different topics within a minute, more than ${topicsMax}; the last: ${last}.`;
+    notice('topic_hopping', meter_id, meter_id, count, reason);
+  }
+
   function refused(event: SessionEvent): void {
     const reason = event.reason ?? '';
     const isLogin = event.event === 'refused' && LOGIN.test(reason);
-    const subject = event.meter_id ?? event.address;
+    const subject = event.meter_id ?? (event.address || event.mqtt_user.slice(0, 128));
     const count = (isLogin ? logins : malformed).count(subject, now());
     if (count === 0) return;
     const what = isLogin ? 'refused logins' : 'packets without the form of MQTT';
@@ -96,6 +111,7 @@ export function createAnomalyWatch(options: WatchOptions = {}): AnomalyWatch {
     stored(readings) {
       const at = now();
       for (const reading of readings) {
+        spreadOut(reading.meter_id, reading.topic, at);
         const usual = habits.hear(reading, at);
         if (usual === null) continue;
         const reason = `${reading.energy / 10_000} kWh, where ${(usual / 10_000).toFixed(4)} kWh is usual.`;
@@ -104,8 +120,9 @@ export function createAnomalyWatch(options: WatchOptions = {}): AnomalyWatch {
     },
     rejected(rejections) {
       const at = now();
-      for (const { code, meter_id } of rejections) {
+      for (const { code, meter_id, topic } of rejections) {
         if (meter_id === null) continue;
+        spreadOut(meter_id, topic, at);
         const isSignature = SIGNATURE.has(code);
         if (!isSignature && code !== 'SCHEMA_INVALID') continue;
         const count = (isSignature ? signatures : malformed).count(meter_id, at);
@@ -114,11 +131,15 @@ export function createAnomalyWatch(options: WatchOptions = {}): AnomalyWatch {
         notice(isSignature ? 'signature_burst' : 'malformed_burst', meter_id, meter_id, count, reason);
       }
     },
+    kept(messages) {
+      const at = now();
+      for (const { meter_id, topic } of messages) spreadOut(meter_id, topic, at);
+    },
     sessions(events) {
       for (const event of events) {
         if (event.event === 'connected' || event.reason === null || ORDINARY.has(event.reason)) continue;
         // The close that follows a denied publish is the same try.
-        if (/^(publish|subscribe) denied$/.test(event.reason)) {
+        if (/^(publish|subscribe|receive) denied$/.test(event.reason)) {
           if (event.event === 'refused') hop(event);
         } else refused(event);
       }

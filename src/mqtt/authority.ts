@@ -8,6 +8,8 @@ export interface Verdict {
   readonly allowed: boolean;
   /** For the log, never for the client ([S-2]); null when allowed. */
   readonly reason: string | null;
+  /** Whom the refusal concerns, when that is known. */
+  readonly principal: Principal | null;
 }
 
 /** The embedded broker's decisions ([M-12]) for a broker that asks us ([H-19]). */
@@ -18,7 +20,7 @@ export interface Authority {
   access(question: TopicQuestion): Promise<Verdict>;
 }
 
-const allowed: Verdict = { allowed: true, reason: null };
+const allowed: Verdict = { allowed: true, reason: null, principal: null };
 const rememberedMax = 50_000;
 
 export function createAuthority(directory: Directory): Authority {
@@ -49,14 +51,14 @@ export function createAuthority(directory: Directory): Authority {
       if (found === 'unavailable') throw unavailable();
       if (found === 'refused') return refused('login', 'bad credentials');
       const problem = found.kind === 'device' ? await clientIdProblem(directory, clientId, found.user) : null;
-      return problem === null ? allowed : refused('login', problem);
+      return problem === null ? allowed : refused('login', problem, found);
     },
     async access({ username, topic, access }) {
       const principal = await known(username);
       if (principal === 'refused') return refused('login', 'unknown user');
       for (const one of access) {
         if (!may(principal, one, topic))
-          return refused(one === 'publish' ? one : 'subscribe', `${one} denied`);
+          return refused(one === 'publish' ? one : 'subscribe', `${one} denied`, principal);
       }
       return access.length > 0 ? allowed : refused('subscribe', 'nothing asked');
     },
@@ -85,9 +87,13 @@ async function clientIdProblem(directory: Directory, clientId: string, user: str
   return taken.includes(true) ? 'client id is the name of another device' : null;
 }
 
-function refused(what: 'login' | 'publish' | 'subscribe', reason: string): Verdict {
+function refused(
+  what: 'login' | 'publish' | 'subscribe',
+  reason: string,
+  principal: Principal | null = null,
+): Verdict {
   metrics.mqttRefused.inc({ what, reason });
-  return { allowed: false, reason };
+  return { allowed: false, reason, principal };
 }
 
 function unavailable(): DomainError {

@@ -118,6 +118,80 @@ describe('The watch for anomalies [H-23]', () => {
     assert.deepEqual(kinds(watch.take()), [['topic_hopping', 'METER001', 3]]);
   });
 
+  describe('of a device that hops among its own topics', () => {
+    const topics = (count: number): { meter_id: string; topic: string }[] =>
+      Array.from({ length: count }, (_, n) => ({ meter_id: 'METER001', topic: `devices/id-1/probe/${n}` }));
+
+    it('notices the thirty-first within a minute, once, and not the thirtieth', () => {
+      watch.kept([...topics(30), ...topics(30), { meter_id: 'METER002', topic: 'devices/id-2/more' }]);
+      assert.deepEqual(watch.take(), []);
+      watch.kept(topics(31));
+      const [hop, ...more] = watch.take();
+      assert.deepEqual(
+        [hop?.kind, hop?.subject, hop?.meter_id, hop?.occurrences],
+        ['topic_hopping', 'METER001', 'METER001', 31],
+      );
+      assert.equal(
+        hop?.reason,
+        '31 different topics within a minute, more than 30; the last: devices/id-1/probe/30.',
+      );
+      watch.kept(topics(500));
+      assert.deepEqual([more, watch.take()], [[], []]);
+    });
+
+    it('counts anew after a minute, and never the same ones for hours', () => {
+      for (let n = 0; n < 300; n++, now += 30_000) watch.kept(topics(20));
+      watch.kept(topics(30));
+      now += minute;
+      watch.kept(topics(60).slice(30));
+      assert.deepEqual(watch.take(), []);
+      now += minute;
+      watch.kept(topics(31));
+      assert.deepEqual(kinds(watch.take()), [['topic_hopping', 'METER001', 31]]);
+    });
+
+    it('counts readings, messages and refused ones together, and none that came over HTTP', () => {
+      watch = createAnomalyWatch({ now: () => now, topicsMax: 3 });
+      watch.stored([
+        { ...reading('METER001', 2_500), topic: 'meters/METER001/readings' },
+        { ...reading('METER001', 2_500), topic: '', source: 'http' },
+      ]);
+      watch.rejected([{ ...rejection('METER001', 'SCHEMA_INVALID'), topic: 'meters/METER001/readings.pb' }]);
+      watch.kept([{ meter_id: 'METER001', topic: 'smartmeter/METER001/status' }]);
+      assert.deepEqual(watch.take(), []);
+      watch.kept([{ meter_id: 'METER001', topic: `devices/id-1/${'x'.repeat(60_000)}` }]);
+      const [hop] = watch.take();
+      assert.equal(hop?.occurrences, 4);
+      assert.ok(hop.reason.length < 200, 'a topic of 60 kB is not kept');
+    });
+
+    it('forgets the eldest of 50,000 devices, so that inventing devices costs no memory', () => {
+      watch = createAnomalyWatch({ now: () => now, topicsMax: 2 });
+      watch.kept(topics(2));
+      watch.kept(Array.from({ length: 50_000 }, (_, n) => ({ meter_id: `M${n}`, topic: 'a' })));
+      watch.kept(topics(3).slice(2));
+      assert.deepEqual(watch.take(), []);
+      watch.kept(topics(2));
+      assert.deepEqual(kinds(watch.take()), [['topic_hopping', 'METER001', 3]]);
+    });
+  });
+
+  it('notices what an external broker asked us about, by the user name where there is no address', () => {
+    const asked = session({ event: 'refused', address: '', mqtt_user: 'somebody' });
+    for (let n = 0; n < 10; n++) {
+      watch.sessions([
+        { ...asked, reason: 'bad credentials' },
+        { ...asked, reason: 'unknown user' },
+      ]);
+    }
+    const tries = ['publish denied', 'subscribe denied', 'receive denied'];
+    watch.sessions(tries.map((reason) => ({ ...asked, meter_id: 'METER001', reason })));
+    assert.deepEqual(kinds(watch.take()), [
+      ['refused_logins', 'somebody', 20],
+      ['topic_hopping', 'METER001', 3],
+    ]);
+  });
+
   it('notices refused logins and broken packets by their address, and no ordinary end', () => {
     const refused = session({ event: 'refused', reason: 'bad credentials' });
     const broken = session({ event: 'refused', reason: 'first packet is not CONNECT', address: '10.0.0.9' });

@@ -73,6 +73,40 @@ describe('the tab Anomalies', function () {
     });
   });
 
+  it('lists a device that hops among topics of its own, whichever QoS it uses', async () => {
+    const device = await house.register('RESTLESS');
+    const client = await house.connect(device);
+    for (let n = 0; n <= 30; n++)
+      await client.publishAsync(`devices/${device.id}/probe/${n}`, '{}', { qos: n % 2 === 0 ? 1 : 0 });
+    await eventually(async () => {
+      const { data } = await listed('?meter_id=RESTLESS');
+      assert.deepEqual(
+        data.map(({ kind, occurrences }) => [kind, occurrences]),
+        [['topic_hopping', 31]],
+      );
+    });
+  });
+
+  it('lists what devices try at a broker that asks us, by the addresses that it tells', async () => {
+    const device = await house.register('AWAY');
+    const acl = { username: device.user, topic: 'meters/ODD/readings', action: 'publish' };
+    for (let n = 0; n < 3; n++) {
+      const { body } = await house.request('POST', '/mqtt/acl', acl);
+      assert.equal((body as { result?: string }).result, 'deny');
+    }
+    const guess = { username: device.user, password: 'guess', acc: 1, peerhost: '10.9.8.7' };
+    for (let n = 0; n < 20; n++) assert.equal((await house.request('POST', '/mqtt/auth', guess)).status, 403);
+    await eventually(async () => {
+      const hops = await listed('?kind=topic_hopping&meter_id=AWAY');
+      assert.deepEqual(
+        hops.data.map(({ subject, occurrences }) => [subject, occurrences]),
+        [['AWAY', 3]],
+      );
+      const { data } = await listed('?kind=refused_logins');
+      assert.deepEqual(data.map(({ subject, occurrences }) => [subject, occurrences])[0], ['10.9.8.7', 20]);
+    });
+  });
+
   it('answers by page, and refuses a kind that there is not', async () => {
     const page = await listed('?limit=1&page=2');
     assert.equal(page.data.length, 1);

@@ -77,7 +77,10 @@ describe('What an external broker asks [H-19]', () => {
   for (const [what, username, password, clientid, reason] of logins) {
     it(`login of ${what}: ${reason ?? 'allowed'}`, async () => {
       const question = { username, password: password ?? secrets.get(username) ?? '', clientid };
-      assert.deepEqual(await authority.login(loginQuestion(question)), { allowed: reason === null, reason });
+      const { principal, ...decision } = await authority.login(loginQuestion(question));
+      assert.deepEqual(decision, { allowed: reason === null, reason });
+      // Ascribed to those only whose password was right.
+      assert.equal(principal?.user ?? null, reason?.startsWith('client id') === true ? username : null);
     });
   }
 

@@ -1,6 +1,7 @@
 import { strict as assert } from 'node:assert';
 import { connectAsync } from 'mqtt';
 import { deliveries } from '../../src/broker/deliveries.js';
+import type { SessionEvent } from '../../src/broker/delivery.js';
 import { createRegistry } from '../../src/devices/registry.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
@@ -166,15 +167,20 @@ describe('The inbound node', function () {
         database: 'database',
         operation: 'kind',
         operationType: 'msg',
-        wires: [['allowed'], ['denied']],
+        wires: [['allowed'], ['denied'], ['sessions']],
       },
       { id: 'allowed', type: 'helper' },
       { id: 'denied', type: 'helper' },
+      { id: 'sessions', type: 'helper' },
     ]);
     running.send('auth', { kind: 'auth', payload: { username: 'METER001', password } });
-    running.send('auth', { kind: 'acl', payload: { username: 'METER001', topic: '#', action: 'subscribe' } });
+    const asked = { username: 'METER001', clientid: 'METER001-2', peerhost: '10.0.0.7' };
+    running.send('auth', { kind: 'acl', payload: { ...asked, topic: '#', action: 'subscribe' } });
     await eventually(
-      () => running.received('allowed').length === 1 && running.received('denied').length === 1,
+      () =>
+        running.received('allowed').length === 1 &&
+        running.received('denied').length === 1 &&
+        running.received('sessions').length === 1,
     );
     assert.deepEqual(running.received('allowed')[0]?.payload, {
       result: 'allow',
@@ -185,5 +191,18 @@ describe('The inbound node', function () {
     const denied = running.received('denied')[0];
     assert.equal(denied?.['reason'], 'subscribe denied');
     assert.deepEqual(denied.payload, { result: 'deny', is_superuser: false, ok: false, error: 'refused' });
+    const [told] = running.received('sessions');
+    assert.equal(told?.topic, 'sessions');
+    const [{ at, device_id, ...event } = { at: 0, device_id: '' }] = told.payload as SessionEvent[];
+    assert.ok(Date.now() - at < 30_000 && device_id);
+    assert.deepEqual(event, {
+      event: 'refused',
+      kind: 'device',
+      client_id: 'METER001-2',
+      mqtt_user: 'METER001',
+      meter_id: 'METER001',
+      address: '10.0.0.7',
+      reason: 'subscribe denied',
+    });
   });
 });
