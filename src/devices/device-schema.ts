@@ -53,6 +53,12 @@ export const newDevice = Type.Object({
 export const devicePatch = Type.Object({
   type: Type.Optional(type),
   status: Type.Optional(Type.String({ pattern: '^[a-z_]{1,32}$' })),
+  tariff_plan: Type.Optional(
+    Type.String({
+      pattern: '^[A-Za-z0-9_-]{1,50}$',
+      description: 'Of what is paid from now on; one that has a version.',
+    }),
+  ),
   ...fields,
 });
 

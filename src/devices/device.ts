@@ -14,6 +14,8 @@ export interface Device {
   readonly base_power: number | null;
   readonly base_voltage: number | null;
   readonly mock: boolean;
+  /** By which it is sold energy; versions of it are in src/ledger. */
+  readonly tariff_plan: string;
   readonly online: boolean;
   readonly last_seen_at: string | null;
   readonly revoked_at: string | null;
@@ -42,6 +44,7 @@ export interface DevicePatch {
   readonly user_id?: string | null;
   readonly base_power?: number | null;
   readonly base_voltage?: number | null;
+  readonly tariff_plan?: string;
 }
 
 /** Column names, because ORDER BY takes no parameter. */

@@ -2,8 +2,8 @@ import type { Session } from '../database/database.js';
 import type { Device, DeviceFilter, DevicePatch, DeviceSort } from './device.js';
 
 const columns = `id, type, mqtt_user, created_at, meter_id, drn, name, location, status, user_id::text,
-  base_power::float8, base_voltage::float8, mock, connected_instance is not null as online, last_seen_at, revoked_at,
-  updated_at`;
+  base_power::float8, base_voltage::float8, mock, tariff_plan, connected_instance is not null as online, last_seen_at,
+  revoked_at, updated_at`;
 
 export interface DeviceRow {
   readonly id: string;
@@ -94,6 +94,7 @@ export async function updateDevice(
              user_id = case when 'user_id' = any($4) then $8::uuid else user_id end,
              base_power = case when 'base_power' = any($4) then $9::numeric else base_power end,
              base_voltage = case when 'base_voltage' = any($4) then $10::numeric else base_voltage end,
+             tariff_plan = coalesce($11, tariff_plan),
              updated_at = now()
            where id = $1 returning ${columns}`,
     values: [
@@ -107,9 +108,19 @@ export async function updateDevice(
       patch.user_id ?? null,
       patch.base_power ?? null,
       patch.base_voltage ?? null,
+      patch.tariff_plan ?? null,
     ],
   });
   return rows.map(asDevice)[0];
+}
+
+/** The default plan counts as one before its first version is made, at the first start. */
+export async function isTariffPlan(session: Session, plan: string): Promise<boolean> {
+  const { rows } = await session.query({
+    text: `select from tariffs where plan = $1 union all select where $1 = 'default' limit 1`,
+    values: [plan],
+  });
+  return rows.length > 0;
 }
 
 export async function deleteDevice(session: Session, id: string): Promise<Device | undefined> {

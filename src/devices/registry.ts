@@ -79,6 +79,9 @@ export function createRegistry(database: Database): Registry {
         const found = known(id, isName(id) ? await store.getDevice(tx, id) : undefined);
         refuseOtherMeterId(patch, found);
         if (typeof wanted.drn === 'string') await claimNames(tx, { id: found.id, drn: wanted.drn });
+        const { tariff_plan: plan } = wanted;
+        if (plan !== undefined && !(await store.isTariffPlan(tx, plan)))
+          throw invalid([{ path: '/tariff_plan', message: 'names no plan that has a version' }]);
         const device = known(id, await store.updateDevice(tx, found.id, wanted));
         await audit(tx, caller, { action: 'device.updated', subject: found.id, details: { ...wanted } });
         return device;

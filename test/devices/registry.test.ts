@@ -122,6 +122,24 @@ describe('registry', () => {
     await assert.rejects(registry.update('M3', { meter_id: 'M4' }, caller), { code: 'SCHEMA_INVALID' });
   });
 
+  it('moves a device to another tariff plan, if that has a version', async () => {
+    await registry.create({ type: 'meter', meter_id: 'TARIFFED' }, caller);
+    await assert.rejects(registry.update('TARIFFED', { tariff_plan: 'shops' }, caller), {
+      code: 'SCHEMA_INVALID',
+      details: [{ path: '/tariff_plan', message: 'names no plan that has a version' }],
+    });
+    await test.database.query({
+      text: `insert into tariffs (plan, currency, time_zone, valid_from, blocks)
+             values ('shops', 'KES', 'Africa/Nairobi', now(), '[{"from": 0, "price": 30}]')`,
+    });
+    assert.equal((await registry.update('TARIFFED', { tariff_plan: 'shops' }, caller)).tariff_plan, 'shops');
+    assert.equal((await registry.update('TARIFFED', { name: 'Shop' }, caller)).tariff_plan, 'shops');
+    assert.equal(
+      (await registry.update('TARIFFED', { tariff_plan: 'default' }, caller)).tariff_plan,
+      'default',
+    );
+  });
+
   it('makes a new password that replaces the old one', async () => {
     const { mqtt_password } = await registry.create({ type: 'meter', meter_id: 'M5' }, caller);
     const fresh = await registry.resetPassword('M5', caller);
