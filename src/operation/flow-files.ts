@@ -12,13 +12,14 @@ export interface FlowFile {
   readonly nodes: readonly FlowNode[];
 }
 
-/** Holds the config nodes of this package: every tab may use them. */
+/** Holds the config nodes of this package, and those that several tabs use: every tab may use them. */
 export const sharedName = 'shared';
 
 /** Tabs stand in the editor in this order; a file that is not listed comes last. */
 const order = [
   sharedName,
   'ingestion',
+  'payment',
   'external-broker',
   'devices',
   'device-keys',
@@ -27,8 +28,10 @@ const order = [
   'submit',
   'batch',
   'anomalies',
+  'money',
   'virtual-meters',
   'dashboard',
+  'dashboard-payments',
 ];
 
 /** Reads flows/*.json in the order of the tabs. */
@@ -53,8 +56,8 @@ export function mergeFlows(files: readonly FlowFile[]): FlowNode[] {
 }
 
 /**
- * The way back: one file per tab in canonical form, config nodes of this package in `shared`, other config nodes with
- * the first tab that uses them. A tab keeps the file of `shipped` that has it, by id or by label; a new one is named
+ * The way back: one file per tab in canonical form, config nodes of this package and those that several tabs use in
+ * `shared`, other config nodes with the tab that uses them. A tab keeps the file of `shipped` that has it, by id or by label; a new one is named
  * after its label.
  */
 export function splitFlows(nodes: readonly FlowNode[], shipped: readonly FlowFile[] = []): FlowFile[] {
@@ -119,7 +122,10 @@ export function stringsOf(value: unknown): string[] {
   return value !== null && typeof value === 'object' ? Object.values(value).flatMap(stringsOf) : [];
 }
 
-/** The tab in whose file a config node stands; those of this package are shared and not listed. */
+/**
+ * The tab in whose file a config node stands. Those of this package, and those that several tabs use, are shared and
+ * not listed.
+ */
 function configHomes(nodes: readonly FlowNode[]): Map<string, string> {
   const configs = new Map(
     nodes
@@ -127,15 +133,19 @@ function configHomes(nodes: readonly FlowNode[]): Map<string, string> {
       .map((node) => [node.id, node]),
   );
   const homes = new Map<string, string>();
+  const shared = new Set<string>();
   const visit = (node: FlowNode, tab: string): void => {
     for (const id of stringsOf({ ...node, id: null, z: null })) {
       const config = configs.get(id);
-      if (config === undefined || homes.has(id)) continue;
-      homes.set(id, tab);
+      const home = homes.get(id);
+      if (config === undefined || home === tab || shared.has(id)) continue;
+      if (home === undefined) homes.set(id, tab);
+      else shared.add(id);
       visit(config, tab);
     }
   };
   for (const node of nodes) if (node.z !== undefined) visit(node, node.z);
+  for (const id of shared) homes.delete(id);
   return homes;
 }
 

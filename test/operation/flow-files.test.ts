@@ -48,6 +48,26 @@ describe('flow files', () => {
     );
   });
 
+  it('keep a config node with the tab that uses it, and in the shared file when several do', () => {
+    const page = (id: string, ui: string) => ({ id, type: 'ui-page', name: `Page ${id}`, ui });
+    const nodes: FlowNode[] = [
+      { id: 'one', type: 'tab', label: 'One' },
+      { id: 'two', type: 'tab', label: 'Two' },
+      { id: 'base', type: 'ui-base', name: 'Base', theme: 'theme' },
+      { id: 'theme', type: 'ui-theme', name: 'Theme' },
+      page('page1', 'base'),
+      page('page2', 'base'),
+      { id: 'a', type: 'ui-text', z: 'one', name: 'A', page: 'page1' },
+      { id: 'b', type: 'ui-text', z: 'two', name: 'B', page: 'page2' },
+    ];
+    const names = splitFlows(nodes).map(({ name, nodes: own }) => [name, own.map((node) => node.name)]);
+    assert.deepEqual(names, [
+      ['shared', ['Base', 'Theme']],
+      ['one', [undefined, 'Page page1', 'A']],
+      ['two', [undefined, 'Page page2', 'B']],
+    ]);
+  });
+
   it('name the file of a new tab after its label and keep the file of a renamed one', () => {
     const nodes = [
       ...mergeFlows(shipped).map((node) => (node.label === 'Devices' ? renamedTab(node) : node)),
@@ -170,11 +190,11 @@ describe('what is built from the flows', () => {
     }
   });
 
-  it('needs the dashboard in its own example only', () => {
+  it('needs the dashboard in its own examples only', () => {
     const needing = [...exampleTexts(shipped)]
       .filter(([, text]) => text.includes('"type": "ui-'))
       .map(([name]) => name);
-    assert.deepEqual(needing, ['dashboard.json']);
+    assert.deepEqual(needing, ['dashboard.json', 'dashboard-payments.json']);
   });
 });
 
