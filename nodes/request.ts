@@ -4,7 +4,7 @@ import type { Message } from './define-node.js';
 
 /** What an HTTP request or a plain message asks for. */
 export interface Request {
-  /** `:id`, `:meter_id` or `:job_id` of the path, else the same in the payload, else a payload that is text; '' when absent. */
+  /** `:id`, `:meter_id`, `:job_id` or `:receipt` of the path, else the same in the payload, else a payload that is text; '' when absent. */
   readonly id: string;
   readonly query: Readonly<Record<string, unknown>>;
   readonly body: unknown;
@@ -26,7 +26,7 @@ export function asksFor(message: Message): Request {
   const http = message['req'] as { params?: Fields; query?: Fields } | undefined;
   const fields = isFields(message.payload) ? message.payload : {};
   const named = http?.params ?? fields;
-  const id = named['id'] ?? named['meter_id'] ?? named['job_id'] ?? message.payload;
+  const id = named['id'] ?? named['meter_id'] ?? named['job_id'] ?? named['receipt'] ?? message.payload;
   return {
     id: typeof id === 'string' || typeof id === 'number' ? String(id) : '',
     query: http?.query ?? fields,

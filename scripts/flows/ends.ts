@@ -8,6 +8,8 @@ export const ends: Readonly<Record<string, readonly number[]>> = {
   'Batch submission/Write down the result': [0],
   // This question cannot be refused.
   'Dashboard/All meters': [1],
+  // The widgets get it with the next answer of the ledger.
+  'Dashboard: payments/Remember who is virtual': [0],
 };
 
 export function isEnd(

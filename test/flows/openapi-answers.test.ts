@@ -456,7 +456,18 @@ function fill(path: string): string {
 }
 
 function valuesOf(schema: object): string[] {
-  const { enum: named, type, anyOf } = schema as { enum?: string[]; type?: string; anyOf?: unknown };
+  const {
+    enum: named,
+    type,
+    anyOf,
+    items,
+  } = schema as {
+    enum?: string[];
+    type?: string;
+    anyOf?: unknown;
+    items?: { enum: string[] };
+  };
+  if (items !== undefined) return [...items.enum, items.enum.join(',')];
   if (named !== undefined) return named;
   if (anyOf !== undefined) return ['2026-11-20T12:00:00Z', '1795176000', '1795176000000'];
   return type === 'boolean' ? ['true', 'false'] : ['1'];

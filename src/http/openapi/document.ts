@@ -1,8 +1,10 @@
 import { deviceKeyPaths, deviceKeySchemas } from './device-keys.js';
 import { anomalyPaths, anomalySchemas } from './anomalies.js';
+import { balancePaths, balanceSchemas } from './balances.js';
 import { brokerPaths, brokerSchemas } from './brokers.js';
 import { devicePaths, deviceSchemas } from './devices.js';
-import type { Document } from './model.js';
+import type { Document, Paths } from './model.js';
+import { moneyPaths, moneySchemas } from './money.js';
 import { operationPaths, operationSchemas } from './operation.js';
 import { quarantinePaths, quarantineSchemas } from './quarantine.js';
 import { readingPaths, readingSchemas } from './readings.js';
@@ -25,21 +27,26 @@ export function openApiDocument(version: string): Document {
       { name: 'Device keys', description: 'What meters sign their readings with.' },
       { name: 'Quarantine', description: 'What was refused: replay it after a fix, or delete it.' },
       { name: 'Readings', description: 'Energy by interval, as committed.' },
+      { name: 'Balances', description: 'What prepaid meters hold, and how it came about.' },
+      { name: 'Payments', description: 'Money: what came, what found no meter, what was taken back.' },
+      { name: 'Tariffs', description: 'What a unit costs, from when on.' },
       { name: 'External broker', description: 'What Mosquitto or EMQX ask.' },
       { name: 'Operation', description: 'Health, metrics, this document.' },
     ],
     // The demo profile serves everybody on loopback, production asks for a login.
     security: [{}, { login: [] }],
-    paths: {
-      ...devicePaths,
-      ...deviceKeyPaths,
-      ...readingPaths,
-      ...anomalyPaths,
-      ...quarantinePaths,
-      ...submissionPaths,
-      ...brokerPaths,
-      ...operationPaths,
-    },
+    paths: together(
+      devicePaths,
+      deviceKeyPaths,
+      readingPaths,
+      anomalyPaths,
+      quarantinePaths,
+      submissionPaths,
+      balancePaths,
+      moneyPaths,
+      brokerPaths,
+      operationPaths,
+    ),
     components: {
       schemas: {
         ...deviceSchemas,
@@ -48,6 +55,8 @@ export function openApiDocument(version: string): Document {
         ...anomalySchemas,
         ...quarantineSchemas,
         ...submissionSchemas,
+        ...balanceSchemas,
+        ...moneySchemas,
         ...brokerSchemas,
         ...operationSchemas,
         ...refusalSchemas,
@@ -63,6 +72,14 @@ export function openApiDocument(version: string): Document {
   };
 }
 
+/** One path may have methods from several files. */
+function together(...parts: readonly Paths[]): Paths {
+  const all: Record<string, Paths[string]> = {};
+  for (const [path, methods] of parts.flatMap((part) => Object.entries(part)))
+    all[path] = { ...all[path], ...methods };
+  return all;
+}
+
 const description = `JSON in and out. Every error has the shape \`Error\` and a code that does not change.
 Unknown fields are ignored on input. Answers may have more fields than stand here.
-Energy is in kWh with at most 4 decimals; times are RFC 3339 in UTC.`;
+Energy is in kWh (units) with at most 4 decimals, money has at most 2; times are RFC 3339 in UTC.`;

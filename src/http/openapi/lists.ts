@@ -3,7 +3,7 @@ import { limitDefault, limitMax, pageMax } from '../page.js';
 import { ref, type Parameter, type Schema } from './model.js';
 
 /** page, limit, sort, order of a list; `sorts` with the default first. */
-export function listParameters(sorts: readonly string[]): Parameter[] {
+export function listParameters(sorts: readonly string[], orderDefault: 'asc' | 'desc' = 'desc'): Parameter[] {
   return [
     query('page', 'Counted from 1.', Type.Integer({ minimum: 1, maximum: pageMax, default: 1 })),
     query(
@@ -12,12 +12,18 @@ export function listParameters(sorts: readonly string[]): Parameter[] {
       Type.Integer({ minimum: 1, maximum: limitMax, default: limitDefault }),
     ),
     query('sort', 'Ordered by this field.', Type.String({ enum: [...sorts], default: sorts[0] })),
-    query('order', 'Rising or falling.', Type.String({ enum: ['asc', 'desc'], default: 'desc' })),
+    query('order', 'Rising or falling.', Type.String({ enum: ['asc', 'desc'], default: orderDefault })),
   ];
 }
 
 export function query(name: string, description: string, schema: Schema): Parameter {
   return { name, in: 'query', description, schema };
+}
+
+/** One or more of these, separated by commas. */
+export function someOf(name: string, description: string, values: readonly string[]): Parameter {
+  const schema = Type.Array(Type.String({ enum: [...values] }), { minItems: 1 });
+  return { ...query(name, description, schema), style: 'form', explode: false };
 }
 
 /** The path parameter `{name}`. */

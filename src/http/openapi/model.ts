@@ -38,6 +38,9 @@ export interface Parameter {
   readonly required?: true;
   readonly description: string;
   readonly schema: Schema;
+  /** Of a list in a query: separated by commas. */
+  readonly style?: 'form';
+  readonly explode?: false;
   readonly example?: unknown;
 }
 

@@ -1,0 +1,167 @@
+import type { Session } from '../database/database.js';
+import type { PageRequest } from '../http/page.js';
+import type { PaymentFilter, PaymentStatus } from './payment-list.js';
+
+/** A payment, or a prompt that no payment has answered. Times are RFC 3339 in UTC. */
+export interface ListedPayment {
+  readonly type: 'payment' | 'prompt';
+  /** Unique within its type. */
+  readonly id: number;
+  readonly status: PaymentStatus;
+  readonly channel: string;
+  readonly receipt: string | null;
+  readonly amount: number | null;
+  readonly currency: string | null;
+  /** As the payer wrote it. */
+  readonly meter_number: string | null;
+  /** The meter that was credited. */
+  readonly meter_id: string | null;
+  readonly phone: string | null;
+  /** What it bought; negative of a reversal. */
+  readonly units: number | null;
+  readonly result_code: string | null;
+  readonly reason: string | null;
+  readonly checkout_request_id: string | null;
+  /** The provider's time; null when nothing was paid. */
+  readonly paid_at: string | null;
+  readonly received_at: string;
+}
+
+export interface MoneyTotals {
+  /** Money credited within 24 hours, allocated money included, reversed money left out. */
+  readonly day: readonly Money[];
+  readonly suspense: readonly Money[];
+  /** Disputed payments of the last seven days. */
+  readonly disputed: number;
+  /** Prompts that customers have on their phones. */
+  readonly prompts_open: number;
+}
+
+export interface Money {
+  readonly currency: string;
+  readonly payments: number;
+  readonly amount: number;
+}
+
+// amount has 14 digits at most: exact as a double.
+const payments = `
+  select 'payment' as type, p.id, p.channel, p.receipt, p.amount, p.currency, p.meter_number,
+         coalesce(s.meter_id, p.meter_id) as meter_id, p.phone, s.units, p.result_code, p.reason,
+         p.checkout_request_id, p.paid_at, p.received_at,
+         case when r.id is not null then 'reversed'
+              when p.outcome = 'suspense' and s.meter_id is not null then 'allocated'
+              else p.outcome end as status
+    from payments p
+    left join lateral (select x.meter_id, x.units from sales x where x.payment_id = p.id order by x.id limit 1) s on true
+    left join payments r on r.reverses_id = p.id`;
+
+const prompts = `
+  select 'prompt' as type, q.id, 'stk' as channel, null::text as receipt, q.amount, q.currency, q.meter_number,
+         q.meter_id, q.phone_number as phone, null::numeric as units, q.result_code, q.result_desc as reason,
+         q.checkout_request_id, null::timestamptz as paid_at, q.requested_at as received_at, q.state as status
+    from payment_prompts q
+   where q.payment_id is null and q.state <> 'succeeded'`;
+
+/** Without what the others join: enough to be counted when neither status nor meter is asked for. */
+const barePayments = `select p.id, p.receipt, p.channel, p.received_at from payments p`;
+
+/** Ids rise with the time of arrival, so that each half needs no more than a page's worth of its newest rows. */
+export async function selectPayments(
+  session: Session,
+  request: PageRequest<'received_at'>,
+  filter: PaymentFilter,
+): Promise<{ data: ListedPayment[]; total: number }> {
+  const { limit, offset, order, start, end } = request;
+  const matching = conditionsOf(filter);
+  const halves = sourcesOf(filter);
+  const bounds = [filter.statuses, filter.meter, filter.receipt, filter.channel, iso(start), iso(end)];
+  const { rows } = await session.query<Row>({
+    text: `select type, id::float8 as id, status, channel, receipt, amount::float8 as amount, currency, meter_number,
+                  meter_id, phone, units::float8 as units, result_code, reason, checkout_request_id, paid_at, received_at
+             from (${halves.map((half) => `(select * from (${half}) h where ${matching} order by id ${order} limit $7)`).join(' union all ')}) u
+            order by received_at ${order}, type, id ${order} limit $8 offset $9`,
+    values: [...bounds, limit + offset, limit, offset],
+  });
+  const isBare = filter.statuses === null && filter.meter === null;
+  const countable = halves.map((half) => (isBare && half === payments ? barePayments : half));
+  const counted = await session.query<{ total: number }>({
+    text: `select (${countable.map((half) => `(select count(*) from (${half}) h where ${matching})`).join(' + ')})::float8 as total`,
+    values: bounds,
+  });
+  return { data: rows.map(forPeople), total: counted.rows[0]?.total ?? 0 };
+}
+
+/** Money in suspense is found by its own index. */
+function sourcesOf({ wasSuspense, statuses }: PaymentFilter): string[] {
+  if (wasSuspense) return [`${payments} where p.outcome = 'suspense'`];
+  const isOfPrompts =
+    statuses?.some((status) => ['requested', 'open', 'failed', 'expired'].includes(status)) ?? true;
+  return isOfPrompts ? [payments, prompts] : [payments];
+}
+
+/** Of what is not asked for there is no condition; its parameter is named all the same. */
+function conditionsOf({ statuses, meter, receipt, channel }: PaymentFilter): string {
+  return [
+    statuses === null ? '$1::text[] is null' : 'status = any($1::text[])',
+    meter === null
+      ? '$2::text is null'
+      : `(type = 'prompt' and meter_id = $2::text or type = 'payment' and id in (
+            select x.id from payments x where x.meter_id = $2 union all
+            select x.payment_id from sales x where x.meter_id = $2))`,
+    receipt === null ? '$3::text is null' : 'upper(receipt) = upper($3::text)',
+    channel === null ? '$4::text is null' : 'channel = $4::text',
+    '($5::timestamptz is null or received_at >= $5) and ($6::timestamptz is null or received_at < $6)',
+  ].join(' and ');
+}
+
+export async function selectTotals(session: Session): Promise<MoneyTotals> {
+  const { rows } = await session.query<TotalRow>({
+    name: 'payment-totals',
+    text: `with p as (
+             select p.currency, p.amount,
+                    p.outcome = 'suspense' and not exists (select from sales s where s.payment_id = p.id) as waits
+               from payments p
+              where (p.outcome = 'suspense' or (p.outcome = 'accepted' and p.received_at > now() - interval '24 hours'))
+                and not exists (select from payments r where r.reverses_id = p.id)
+                and (p.outcome = 'accepted' or p.received_at > now() - interval '24 hours'
+                     or not exists (select from sales s where s.payment_id = p.id)))
+           select waits, currency, count(*)::int as payments, sum(amount)::float8 as amount
+             from p group by waits, currency order by currency`,
+  });
+  const counted = await session.query<{ disputed: number; prompts_open: number }>({
+    name: 'payment-counts',
+    text: `select (select count(*)::int from payments
+                    where outcome = 'disputed' and received_at > now() - interval '7 days') as disputed,
+                  (select count(*)::int from payment_prompts where state in ('requested', 'open')) as prompts_open`,
+  });
+  const money = (isWaiting: boolean): Money[] =>
+    rows
+      .filter(({ waits }) => waits === isWaiting)
+      .map(({ currency, payments: count, amount }) => ({ currency, payments: count, amount }));
+  return {
+    day: money(false),
+    suspense: money(true),
+    ...(counted.rows[0] ?? { disputed: 0, prompts_open: 0 }),
+  };
+}
+
+interface TotalRow extends Money {
+  readonly waits: boolean;
+}
+
+interface Row extends Omit<ListedPayment, 'paid_at' | 'received_at'> {
+  readonly paid_at: Date | null;
+  readonly received_at: Date;
+}
+
+function forPeople(row: Row): ListedPayment {
+  return {
+    ...row,
+    paid_at: row.paid_at?.toISOString() ?? null,
+    received_at: row.received_at.toISOString(),
+  };
+}
+
+function iso(time: number | null): string | null {
+  return time === null ? null : new Date(time).toISOString();
+}
