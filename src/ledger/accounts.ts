@@ -1,4 +1,5 @@
 import type { Session } from '../database/database.js';
+import { DomainError } from '../errors.js';
 import { parseAmount, type Amount } from './money.js';
 
 /** Of a meter: its energy; the customer's money; what the customer owes, as a negative amount. */
@@ -15,9 +16,53 @@ export interface MeterAccount {
   readonly balance: Amount;
 }
 
+/** What a sale to a meter moves, all in the currency of the installation. */
+export interface MeterAccounts {
+  readonly currency: string;
+  readonly units: MeterAccount;
+  readonly credit: MeterAccount;
+  readonly arrears: MeterAccount;
+}
+
 /**
- * All accounts of these meters, locked until the end of the transaction in the order that everybody keeps (by id), so
- * that nobody waits in a circle. Call it once per transaction, before anything else of the ledger.
+ * The accounts of these meters, made when they are missing, and locked until the end of the transaction. Everybody locks
+ * by id, and makes accounts by meter before locking any, so that nobody waits in a circle: call it once per
+ * transaction, for all its meters, before anything else of the ledger.
+ * @throws DomainError CONFIGURATION when there is no tariff, hence no currency
+ */
+export async function lockMeters(
+  tx: Session,
+  meterIds: readonly string[],
+): Promise<Map<string, MeterAccounts>> {
+  const wanted = [...new Set(meterIds)];
+  let accounts = await lockAccounts(tx, wanted);
+  if (accounts.length === 0 && wanted.length > 0) {
+    await ensureAccounts(tx, wanted, await readCurrency(tx));
+    accounts = await lockAccounts(tx, wanted);
+  }
+  return byMeter(accounts, wanted);
+}
+
+function byMeter(accounts: readonly MeterAccount[], meterIds: readonly string[]): Map<string, MeterAccounts> {
+  const found = new Map<string, Partial<Record<MeterAccountKind, MeterAccount>>>();
+  for (const account of accounts) {
+    const of = found.get(account.meterId) ?? {};
+    of[account.kind] = account;
+    found.set(account.meterId, of);
+  }
+  return new Map(
+    meterIds.map((meterId) => {
+      const { units, credit, arrears } = found.get(meterId) ?? {};
+      if (units === undefined || credit === undefined || arrears === undefined)
+        throw new Error(`The accounts of ${meterId} could not be made.`);
+      return [meterId, { currency: credit.currency, units, credit, arrears }];
+    }),
+  );
+}
+
+/**
+ * All three accounts of each of these meters, locked in the order of their ids. When one is missing: none, and nothing is
+ * locked, because whoever makes an account must not hold one.
  */
 export async function lockAccounts(tx: Session, meterIds: readonly string[]): Promise<MeterAccount[]> {
   const { rows } = await tx.query<{
@@ -29,7 +74,11 @@ export async function lockAccounts(tx: Session, meterIds: readonly string[]): Pr
   }>({
     name: 'lock-accounts',
     text: `select id, kind, meter_id, currency, balance::text from accounts
-            where meter_id = any($1::text[]) order by id for no key update`,
+            where meter_id = any($1::text[]) and currency in ('', ${houseCurrency})
+              and (select count(*) from accounts a
+                    where a.meter_id = any($1::text[]) and a.currency in ('', ${houseCurrency})
+                  ) = 3 * cardinality($1::text[])
+            order by id for no key update`,
     values: [meterIds],
   });
   return rows.map(({ id, kind, meter_id, currency, balance }) => ({
@@ -41,24 +90,16 @@ export async function lockAccounts(tx: Session, meterIds: readonly string[]): Pr
   }));
 }
 
-/** Those of one meter that a sale moves. */
-export function meterAccounts(accounts: readonly MeterAccount[], currency: string) {
-  const find = (kind: MeterAccountKind, of: string) =>
-    accounts.find((account) => account.kind === kind && account.currency === of);
-  return { units: find('units', ''), credit: find('credit', currency), arrears: find('arrears', currency) };
-}
-
 /**
- * Makes the accounts of these meters that are missing; lock them again afterwards. Without a currency only those of
- * energy: enough for a meter that reports consumption before anybody paid. A meter's energy comes first: consumption
- * locks nothing else, so it never holds what a sale waits for while it waits itself.
+ * Makes the accounts of these meters that are missing, in everybody's order; never while accounts are locked. Without a
+ * currency only those of energy: enough for a meter that reports consumption before anybody paid.
  */
 export async function ensureAccounts(
-  tx: Session,
+  session: Session,
   meterIds: readonly string[],
   currency: string | null,
 ): Promise<void> {
-  await tx.query({
+  await session.query({
     name: 'ensure-accounts',
     text: `insert into accounts (kind, meter_id, currency)
            select k.kind, m.meter_id, k.currency
@@ -83,6 +124,24 @@ export async function systemAccount(
     values: [kind, currency],
   });
   const id = rows[0]?.id;
-  if (id === undefined) throw new Error(`No account ${kind} of ${currency || 'energy'}: is there a tariff?`);
+  if (id === undefined) throw noTariff();
   return id;
+}
+
+/** The currency of the default plan: that of all plans, hence of the installation. */
+const houseCurrency = `(select currency from tariffs where plan = 'default' limit 1)`;
+
+/** @throws DomainError CONFIGURATION when there is no tariff */
+export async function readCurrency(session: Session): Promise<string> {
+  const { rows } = await session.query<{ currency: string | null }>({
+    name: 'read-currency',
+    text: `select ${houseCurrency} as currency`,
+  });
+  const currency = rows[0]?.currency;
+  if (typeof currency !== 'string') throw noTariff();
+  return currency;
+}
+
+export function noTariff(): DomainError {
+  return new DomainError('CONFIGURATION', 'There is no tariff: the plan "default" has no version.');
 }

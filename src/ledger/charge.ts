@@ -1,11 +1,10 @@
 import type { Database } from '../database/database.js';
 import { audit, type Caller } from '../devices/audit.js';
 import { DomainError } from '../errors.js';
-import { ensureAccounts, lockAccounts, meterAccounts, systemAccount } from './accounts.js';
+import { lockMeters, systemAccount } from './accounts.js';
 import { post } from './entries.js';
 import { findMeter } from './find-meter.js';
 import { formatAmount, parseMoney, type Amount } from './money.js';
-import { readCurrency } from './tariff-store.js';
 
 export interface Charged {
   readonly transactionId: string;
@@ -34,10 +33,9 @@ export async function charge(
     const meter = await findMeter(tx, request.meterNumber);
     if (meter === undefined) throw new DomainError('METER_UNKNOWN', 'No meter has this number.');
     const { meterId } = meter;
-    const currency = await readCurrency(tx);
-    await ensureAccounts(tx, [meterId], currency);
-    const { arrears } = meterAccounts(await lockAccounts(tx, [meterId]), currency);
-    if (arrears === undefined) throw new Error(`The accounts of ${meterId} could not be made.`);
+    const accounts = (await lockMeters(tx, [meterId])).get(meterId);
+    if (accounts === undefined) throw new Error(`The accounts of ${meterId} could not be made.`);
+    const { arrears, currency } = accounts;
     const transactionId = await post(tx, {
       kind: 'charge',
       memo,

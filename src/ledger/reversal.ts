@@ -1,7 +1,7 @@
 import type { Database, Session } from '../database/database.js';
 import { audit, type Caller } from '../devices/audit.js';
 import { DomainError } from '../errors.js';
-import { lockAccounts, meterAccounts } from './accounts.js';
+import { lockMeters } from './accounts.js';
 import { post, type Entry } from './entries.js';
 import { parseAmount, upToCents, type Amount } from './money.js';
 import {
@@ -83,10 +83,9 @@ interface Wanted {
 
 /** Also keeps a sale of the negative, so that the month's blocks and fee are as if it had not been. */
 async function takeBack(tx: Session, wanted: Wanted, sale: KeptSale): Promise<TakenBack> {
-  const accounts = await lockAccounts(tx, [sale.meterId]);
-  const { units, credit, arrears } = meterAccounts(accounts, wanted.payment.currency);
-  if (units === undefined || credit === undefined || arrears === undefined)
-    throw new Error(`The meter ${sale.meterId} has a sale and no accounts.`);
+  const accounts = (await lockMeters(tx, [sale.meterId])).get(sale.meterId);
+  if (accounts === undefined) throw new Error(`The meter ${sale.meterId} has a sale and no accounts.`);
+  const { units, credit, arrears } = accounts;
   const entries = mirrored(wanted.transaction);
   const after = (account: { id: string; balance: Amount }) =>
     entries.reduce(
@@ -95,8 +94,9 @@ async function takeBack(tx: Session, wanted: Wanted, sale: KeptSale): Promise<Ta
     );
   const settled = settlement(after(credit), after(arrears));
   entries.push({ accountId: credit.id, amount: -settled }, { accountId: arrears.id, amount: settled });
-  await saveSale(tx, wanted.paymentId, {
+  await saveSale(tx, {
     ...sale,
+    paymentId: wanted.paymentId,
     transactionId: await mirror(tx, wanted, entries),
     units: -sale.units,
     energyCost: -sale.energyCost,

@@ -3,6 +3,7 @@ import { formatAmount, fromTenThousandths, parseAmount, type Amount } from './mo
 
 /** A row of sales; a reversal's quantities are negative. */
 export interface SaleRow {
+  readonly paymentId: string;
   readonly transactionId: string;
   readonly meterId: string;
   readonly tariffId: string;
@@ -32,6 +33,7 @@ export async function findSale(
 ): Promise<KeptSale | undefined> {
   const { rows } = await tx.query<{
     id: string;
+    payment_id: string;
     transaction_id: string;
     meter_id: string;
     tariff_id: string;
@@ -45,13 +47,14 @@ export async function findSale(
     credit_after: string;
     blocks: { price: number; units: number }[];
   }>({
-    text: `select id, transaction_id, meter_id, tariff_id, month::text, units::text, energy_cost::text, payment_fee::text,
+    text: `select id, payment_id, transaction_id, meter_id, tariff_id, month::text, units::text, energy_cost::text, payment_fee::text,
                   monthly_fee::text, arrears_paid::text, credit_before::text, credit_after::text, blocks
              from sales where transaction_id = any($1::bigint[])`,
     values: [transactionIds],
   });
   return rows.map((row) => ({
     id: row.id,
+    paymentId: row.payment_id,
     transactionId: row.transaction_id,
     meterId: row.meter_id,
     tariffId: row.tariff_id,
@@ -74,33 +77,44 @@ function tenThousandths(decimal: string): bigint {
   return parseAmount(decimal) / 10_000n;
 }
 
-export async function saveSale(tx: Session, paymentId: string, sale: SaleRow): Promise<void> {
+export async function saveSale(tx: Session, sale: SaleRow): Promise<void> {
+  await saveSales(tx, [sale]);
+}
+
+export async function saveSales(tx: Session, sales: readonly SaleRow[]): Promise<void> {
+  const amounts = (part: (sale: SaleRow) => Amount) => sales.map((sale) => formatAmount(part(sale)));
   await tx.query({
-    name: 'save-sale',
+    name: 'save-sales',
     text: `insert into sales (payment_id, transaction_id, meter_id, tariff_id, month, units, energy_cost, payment_fee,
              monthly_fee, arrears_paid, credit_before, credit_after, blocks, reverses_id)
-           values ($1::bigint, $2::bigint, $3, $4::bigint, $5::date, $6::numeric, $7::numeric, $8::numeric, $9::numeric,
-             $10::numeric, $11::numeric, $12::numeric, $13::jsonb, $14::bigint)`,
+           select payment_id, transaction_id, meter_id, tariff_id, month, units, energy_cost, payment_fee, monthly_fee,
+                  arrears_paid, credit_before, credit_after, blocks::jsonb, reverses_id
+             from unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::date[], $6::numeric[], $7::numeric[],
+                         $8::numeric[], $9::numeric[], $10::numeric[], $11::numeric[], $12::numeric[], $13::text[],
+                         $14::bigint[])
+               with ordinality as s (payment_id, transaction_id, meter_id, tariff_id, month, units, energy_cost,
+                                     payment_fee, monthly_fee, arrears_paid, credit_before, credit_after, blocks,
+                                     reverses_id, n)
+            order by n`,
     values: [
-      paymentId,
-      sale.transactionId,
-      sale.meterId,
-      sale.tariffId,
-      sale.month,
-      formatAmount(fromTenThousandths(sale.units)),
-      formatAmount(sale.energyCost),
-      formatAmount(sale.paymentFee),
-      formatAmount(sale.monthlyFee),
-      formatAmount(sale.arrearsPaid),
-      formatAmount(sale.creditBefore),
-      formatAmount(sale.creditAfter),
-      JSON.stringify(
-        sale.blocks.map(({ price, units }) => ({
-          price: Number(price) / 10_000,
-          units: Number(units) / 10_000,
-        })),
-      ),
-      sale.reversesId ?? null,
+      sales.map(({ paymentId }) => paymentId),
+      sales.map(({ transactionId }) => transactionId),
+      sales.map(({ meterId }) => meterId),
+      sales.map(({ tariffId }) => tariffId),
+      sales.map(({ month }) => month),
+      amounts(({ units }) => fromTenThousandths(units)),
+      amounts(({ energyCost }) => energyCost),
+      amounts(({ paymentFee }) => paymentFee),
+      amounts(({ monthlyFee }) => monthlyFee),
+      amounts(({ arrearsPaid }) => arrearsPaid),
+      amounts(({ creditBefore }) => creditBefore),
+      amounts(({ creditAfter }) => creditAfter),
+      sales.map(({ blocks }) => JSON.stringify(blocks.map(shownBlock))),
+      sales.map(({ reversesId }) => reversesId ?? null),
     ],
   });
+}
+
+function shownBlock({ price, units }: SaleRow['blocks'][number]): { price: number; units: number } {
+  return { price: Number(price) / 10_000, units: Number(units) / 10_000 };
 }

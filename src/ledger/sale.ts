@@ -1,8 +1,8 @@
 import type { Session } from '../database/database.js';
-import { ensureAccounts, lockAccounts, meterAccounts, systemAccount, type MeterAccount } from './accounts.js';
-import { post, type Entry } from './entries.js';
+import { lockMeters, type MeterAccounts } from './accounts.js';
+import { postAll, type Entry } from './entries.js';
 import { fromTenThousandths, type Amount } from './money.js';
-import { saveSale } from './sale-store.js';
+import { saveSales } from './sale-store.js';
 import { readTerms, type Terms } from './tariff-store.js';
 import { price, type Priced } from './tariff.js';
 
@@ -18,13 +18,12 @@ export interface SaleOrder {
   readonly memo?: string | undefined;
   /** Where the money comes from. */
   readonly from?: 'provider' | 'suspense';
-  /** Instead of the database's clock. */
-  readonly now?: Date;
 }
 
-/** What a payment bought, with the arithmetic: creditBefore + amount = fees, arrears, energy, creditAfter. */
+/** What a payment bought, with the arithmetic: creditBefore + amount = paymentFee + arrearsPaid + energyCost + creditAfter. */
 export interface Sale extends Priced {
   readonly transactionId: string;
+  readonly paymentId: string;
   readonly meterId: string;
   readonly plan: string;
   readonly tariffId: string;
@@ -39,82 +38,127 @@ export interface Sale extends Priced {
   readonly arrears: Amount;
 }
 
-/**
- * Sells energy for a payment, in the transaction of whoever stores it. The meter's accounts stay locked until its end.
- * Does not ask for a balance command: the caller does (`want_balance_command`).
- * @throws DomainError CONFIGURATION without any tariff; the constraint ledger_transactions_payment_key when this
- * payment was sold before
- */
-export async function sell(tx: Session, order: SaleOrder): Promise<Sale> {
-  const { terms, units, credit, arrears } = await lockMeter(tx, order);
-  const { tariff } = terms;
-  const priced = price(
-    {
-      amount: order.amount,
-      credit: credit.balance,
-      arrears: -arrears.balance,
-      unitsBefore: terms.unitsBefore,
-      monthlyFeeCharged: terms.monthlyFeeCharged,
-    },
-    tariff,
-  );
-  const source = order.from ?? 'provider';
-  const sourceId =
-    source === 'provider' ? terms.accounts.provider : await systemAccount(tx, source, tariff.currency);
-  const energy = fromTenThousandths(priced.units);
-  const moved: (readonly [from: string, to: string, amount: Amount])[] = [
-    [sourceId, credit.id, order.amount],
-    [credit.id, terms.accounts.fees, priced.paymentFee],
-    [arrears.id, terms.accounts.fees, priced.monthlyFee],
-    [credit.id, arrears.id, priced.arrearsPaid],
-    [credit.id, terms.accounts.revenue, priced.energyCost],
-    [terms.accounts.issued, units.id, energy],
-  ];
-  const occurredAt = order.paidAt ?? undefined;
-  const transactionId = await post(tx, {
-    kind: source === 'provider' ? 'sale' : 'allocation',
-    paymentId: order.paymentId,
-    memo: order.memo,
-    caller: order.caller,
-    entries: moved.flatMap(([from, to, amount]): Entry[] => [
-      { accountId: from, amount: -amount, occurredAt },
-      { accountId: to, amount, occurredAt },
-    ]),
-  });
-  const sale: Sale = {
-    ...priced,
-    transactionId,
-    meterId: order.meterId,
-    plan: tariff.plan,
-    tariffId: tariff.id,
-    currency: tariff.currency,
-    month: terms.month,
-    amount: order.amount,
-    creditBefore: credit.balance,
-    balance: units.balance + energy,
-    arrears: priced.monthlyFee - arrears.balance - priced.arrearsPaid,
-  };
-  await saveSale(tx, order.paymentId, sale);
+/** As `sellAll` for one payment. */
+export async function sell(tx: Session, order: SaleOrder, now?: Date): Promise<Sale> {
+  const [sale] = await sellAll(tx, [order], now);
+  if (sale === undefined) throw new Error('A sale was lost.');
   return sale;
 }
 
-interface LockedMeter {
-  readonly terms: Terms;
-  readonly units: MeterAccount;
-  readonly credit: MeterAccount;
-  readonly arrears: MeterAccount;
+/**
+ * Sells energy for payments, one after the other, in the transaction of whoever stores them; any number in four
+ * statements. The meters stay locked until its end. Does not ask for balance commands: the caller does
+ * (`want_balance_command`).
+ * @param now instead of the database's clock
+ * @returns the sales in the order of the payments
+ * @throws DomainError CONFIGURATION without any tariff; the constraint ledger_transactions_payment_key when a payment was
+ * sold before
+ */
+export async function sellAll(tx: Session, orders: readonly SaleOrder[], now?: Date): Promise<Sale[]> {
+  if (orders.length === 0) return [];
+  const meters = await lockMeters(
+    tx,
+    orders.map(({ meterId }) => meterId),
+  );
+  const terms = await readTerms(tx, orders, now);
+  const books = new Books(meters);
+  const sold = orders.map((order, index) => books.sell(order, terms[index]));
+  const ids = await postAll(
+    tx,
+    sold.map(({ sale, entries }, index) => ({
+      kind: orders[index]?.from === 'suspense' ? 'allocation' : 'sale',
+      paymentId: sale.paymentId,
+      memo: orders[index]?.memo,
+      caller: orders[index]?.caller ?? '',
+      entries,
+    })),
+  );
+  const sales = sold.map(({ sale }, index) => Object.assign(sale, { transactionId: ids[index] ?? '' }));
+  await saveSales(tx, sales);
+  return sales;
 }
 
-/** Locks first, then reads what the month has seen: so nothing is sold between the two. */
-async function lockMeter(tx: Session, { meterId, paidAt, now }: SaleOrder): Promise<LockedMeter> {
-  for (const isLast of [false, true]) {
-    const accounts = await lockAccounts(tx, [meterId]);
-    const terms = await readTerms(tx, meterId, paidAt, now ?? null);
-    const { currency } = terms.tariff;
-    const { units, credit, arrears } = meterAccounts(accounts, currency);
-    if (units !== undefined && credit !== undefined && arrears !== undefined)
-      return { terms, units, credit, arrears };
-    if (!isLast) await ensureAccounts(tx, [meterId], currency);
+interface Sold {
+  readonly sale: Omit<Sale, 'transactionId'>;
+  readonly entries: readonly Entry[];
+}
+
+/** The locked meters as they are after each sale of a batch: the next sale to the same meter goes on from there. */
+class Books {
+  readonly #meters: Map<string, MeterAccounts>;
+  /** By meter and month. */
+  readonly #bought = new Map<string, { units: bigint; isFeeCharged: boolean }>();
+
+  constructor(meters: Map<string, MeterAccounts>) {
+    this.#meters = meters;
   }
-  throw new Error(`The accounts of ${meterId} could not be made.`);
+
+  sell(order: SaleOrder, terms: Terms | undefined): Sold {
+    const { meterId, amount, paymentId } = order;
+    const meter = this.#meters.get(meterId);
+    if (meter === undefined || terms === undefined) throw new Error(`The meter ${meterId} is not locked.`);
+    const { tariff, month } = terms;
+    const key = `${month} ${meterId}`;
+    const bought = this.#bought.get(key) ?? {
+      units: terms.unitsBefore,
+      isFeeCharged: terms.monthlyFeeCharged,
+    };
+    const priced = price(
+      {
+        amount,
+        credit: meter.credit.balance,
+        arrears: -meter.arrears.balance,
+        unitsBefore: bought.units,
+        monthlyFeeCharged: bought.isFeeCharged,
+      },
+      tariff,
+    );
+    this.#bought.set(key, {
+      units: bought.units + priced.units,
+      isFeeCharged: bought.isFeeCharged || priced.monthlyFee > 0n,
+    });
+    const balance = meter.units.balance + fromTenThousandths(priced.units);
+    const owed = meter.arrears.balance - priced.monthlyFee + priced.arrearsPaid;
+    this.#meters.set(meterId, {
+      ...meter,
+      units: { ...meter.units, balance },
+      credit: { ...meter.credit, balance: priced.creditAfter },
+      arrears: { ...meter.arrears, balance: owed },
+    });
+    const sale = {
+      ...priced,
+      paymentId,
+      meterId,
+      plan: tariff.plan,
+      tariffId: tariff.id,
+      currency: tariff.currency,
+      month,
+      amount,
+      creditBefore: meter.credit.balance,
+      balance,
+      arrears: -owed,
+    };
+    return { sale, entries: entriesOf(order, priced, meter, terms.accounts) };
+  }
+}
+
+function entriesOf(
+  { amount, paidAt, from = 'provider' }: SaleOrder,
+  priced: Priced,
+  { units, credit, arrears }: MeterAccounts,
+  nobodys: Terms['accounts'],
+): Entry[] {
+  const moved: (readonly [from: string, to: string, amount: Amount])[] = [
+    [nobodys[from], credit.id, amount],
+    [credit.id, nobodys.fees, priced.paymentFee],
+    [arrears.id, nobodys.fees, priced.monthlyFee],
+    [credit.id, arrears.id, priced.arrearsPaid],
+    [credit.id, nobodys.revenue, priced.energyCost],
+    [nobodys.issued, units.id, fromTenThousandths(priced.units)],
+  ];
+  const occurredAt = paidAt ?? undefined;
+  return moved.flatMap(([source, target, part]) => [
+    { accountId: source, amount: -part, occurredAt },
+    { accountId: target, amount: part, occurredAt },
+  ]);
 }

@@ -1,13 +1,12 @@
 import type { Database, Session } from '../database/database.js';
 import { audit, type Caller } from '../devices/audit.js';
 import { DomainError } from '../errors.js';
-import { systemAccount } from './accounts.js';
+import { readCurrency, systemAccount } from './accounts.js';
 import { post } from './entries.js';
 import { findMeter } from './find-meter.js';
 import { parseAmount, type Amount } from './money.js';
 import { lockPayment } from './payment-store.js';
 import { sell, type Sale } from './sale.js';
-import { readCurrency } from './tariff-store.js';
 
 export interface Suspended {
   readonly paymentId: string;

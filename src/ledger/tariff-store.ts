@@ -1,5 +1,5 @@
 import type { Session } from '../database/database.js';
-import { DomainError } from '../errors.js';
+import { noTariff } from './accounts.js';
 import { parseAmount } from './money.js';
 import type { Block, Tariff } from './tariff.js';
 
@@ -21,97 +21,86 @@ export interface TariffRow {
 export const tariffColumns = `id, plan, currency, time_zone, valid_from, payment_fee::text, monthly_fee::text,
   arrears_share::text, blocks, created_by, created_at`;
 
-/** What a meter's sale at a time goes by. */
+/** Which meter, and when it was paid for; null: now. */
+export interface Occasion {
+  readonly meterId: string;
+  readonly paidAt: Date | null;
+}
+
+/** What a sale goes by. */
 export interface Terms {
   readonly tariff: Tariff;
   /** First day of the month, in the tariff's time zone: 2026-11-01. */
   readonly month: string;
+  /** Ten-thousandths of a unit that the meter bought in it. */
   readonly unitsBefore: bigint;
   readonly monthlyFeeCharged: boolean;
-  readonly accounts: {
-    readonly issued: string;
-    readonly provider: string;
-    readonly revenue: string;
-    readonly fees: string;
-  };
+  /** Ids of the accounts that are nobody's. */
+  readonly accounts: Readonly<Record<'issued' | 'provider' | 'suspense' | 'revenue' | 'fees', string>>;
 }
 
 /** No payment is older, or of the future: a provider's clock does not choose the tariff. */
 export const sinceMaxDays = 7;
 
 /**
- * The version of the meter's plan that is valid at the time of payment, clipped to the last seven days, and what the
- * meter bought in that month. A plan's first version also covers what lies before it; a plan without any version is
- * the default plan. Read it when the meter's accounts are locked: nobody else sells to it meanwhile.
- * @throws DomainError CONFIGURATION when there is no default plan
+ * For each occasion, the version of the meter's plan that is valid at the time of payment, clipped to the last seven
+ * days, and what the meter bought in that month. A plan's first version also covers what lies before it; a plan without
+ * any version is the default plan. Read it when the meters are locked: nobody else sells to them meanwhile.
+ * @param now instead of the database's clock
+ * @returns in the order of the occasions
+ * @throws DomainError CONFIGURATION when there is no tariff
  */
 export async function readTerms(
   tx: Session,
-  meterId: string,
-  paidAt: Date | null,
-  now: Date | null,
-): Promise<Terms> {
+  occasions: readonly Occasion[],
+  now: Date | null = null,
+): Promise<Terms[]> {
   const { rows } = await tx.query<TermsRow>({
     name: 'read-terms',
-    text: `with moment as (
-             select greatest(least(coalesce($2::timestamptz, now), now), now - make_interval(days => ${sinceMaxDays})) as at
-               from coalesce($3::timestamptz, now()) as now
-           ), tariff as (
-             select t.* from moment, tariffs t
-              where t.plan in ('default', (select tariff_plan from devices where meter_id = $1))
-              order by (t.plan = (select tariff_plan from devices where meter_id = $1)) desc nulls last,
-                       (t.valid_from <= at) desc,
-                       case when t.valid_from <= at then t.valid_from end desc, t.valid_from
-              limit 1
-           ), month as (
-             select date_trunc('month', moment.at at time zone tariff.time_zone)::date as month from moment, tariff
+    text: `with o as (
+             select u.n, u.meter_id,
+                    greatest(least(coalesce(u.paid_at, c.now), c.now), c.now - make_interval(days => ${sinceMaxDays})) as at
+               from unnest($1::text[], $2::timestamptz[]) with ordinality as u (meter_id, paid_at, n),
+                    (select coalesce($3::timestamptz, now()) as now) c
            )
-           select ${tariffColumns}, month::text,
-                  coalesce(bought.units_sum, 0)::text as units_before,
-                  coalesce(bought.fee_sum, 0) > 0 as monthly_fee_charged,
-                  (select a.id from accounts a where a.meter_id is null and a.kind = 'issued' and a.currency = '') as issued,
-                  (select a.id from accounts a
-                    where a.meter_id is null and a.kind = 'provider' and a.currency = tariff.currency) as provider,
-                  (select a.id from accounts a
-                    where a.meter_id is null and a.kind = 'revenue' and a.currency = tariff.currency) as revenue,
-                  (select a.id from accounts a
-                    where a.meter_id is null and a.kind = 'fees' and a.currency = tariff.currency) as fees
-             from tariff, month
+           select t.id, t.plan, t.currency, t.time_zone, t.valid_from, t.payment_fee::text, t.monthly_fee::text,
+                  t.arrears_share::text, t.blocks, t.created_by, t.created_at, m.month::text,
+                  coalesce(b.units, 0)::text as units_before, coalesce(b.monthly_fee, 0) > 0 as monthly_fee_charged,
+                  (select jsonb_object_agg(a.kind, a.id::text) from accounts a
+                    where a.meter_id is null and a.currency in ('', t.currency)) as accounts
+             from o
+             left join devices d on d.meter_id = o.meter_id
+            cross join lateral (
+              select t.* from tariffs t where t.plan in ('default', d.tariff_plan)
+               order by (t.plan = d.tariff_plan) desc nulls last, (t.valid_from <= o.at) desc,
+                        case when t.valid_from <= o.at then t.valid_from end desc, t.valid_from
+               limit 1) t
+            cross join lateral (select date_trunc('month', o.at at time zone t.time_zone)::date as month) m
              left join lateral (
-               select sum(s.units) as units_sum, sum(s.monthly_fee) as fee_sum
-                 from sales s where s.meter_id = $1 and s.month = month.month) bought on true`,
-    values: [meterId, paidAt?.toISOString() ?? null, now?.toISOString() ?? null],
+              select sum(s.units) as units, sum(s.monthly_fee) as monthly_fee
+                from sales s where s.meter_id = o.meter_id and s.month = m.month) b on true
+            order by o.n`,
+    values: [
+      occasions.map(({ meterId }) => meterId),
+      occasions.map(({ paidAt }) => paidAt?.toISOString() ?? null),
+      now?.toISOString() ?? null,
+    ],
   });
-  const row = rows[0];
-  if (row === undefined) throw noTariff();
-  return {
+  if (rows.length < occasions.length) throw noTariff();
+  return rows.map((row) => ({
     tariff: asTariff(row),
     month: row.month,
     unitsBefore: asTenThousandths(row.units_before),
     monthlyFeeCharged: row.monthly_fee_charged,
-    accounts: { issued: row.issued, provider: row.provider, revenue: row.revenue, fees: row.fees },
-  };
+    accounts: row.accounts,
+  }));
 }
 
 interface TermsRow extends TariffRow {
   readonly month: string;
   readonly units_before: string;
   readonly monthly_fee_charged: boolean;
-  readonly issued: string;
-  readonly provider: string;
-  readonly revenue: string;
-  readonly fees: string;
-}
-
-/** The currency of this installation: that of the default plan, hence of all. @throws as `readTerms` */
-export async function readCurrency(session: Session): Promise<string> {
-  const { rows } = await session.query<{ currency: string }>({
-    name: 'read-currency',
-    text: `select currency from tariffs where plan = 'default' limit 1`,
-  });
-  const currency = rows[0]?.currency;
-  if (currency === undefined) throw noTariff();
-  return currency;
+  readonly accounts: Terms['accounts'];
 }
 
 export interface DefaultTariff {
@@ -232,8 +221,4 @@ export async function presetsOf(session: Session): Promise<{ currency: string; t
   const found = rows[0];
   if (found === undefined) throw noTariff();
   return found;
-}
-
-function noTariff(): DomainError {
-  return new DomainError('CONFIGURATION', 'There is no tariff: the plan "default" has no version.');
 }

@@ -214,8 +214,10 @@ describe('the database', () => {
   it('follows each account through entries of one statement', async () => {
     await test.database.transaction(async (tx) => {
       await ensureAccounts(tx, ['METER009'], null);
-      const [account] = await lockAccounts(tx, ['METER009']);
-      const accountId = account?.id ?? '';
+      const account = await tx.query<{ id: string }>({
+        text: `select id from accounts where meter_id = 'METER009'`,
+      });
+      const accountId = account.rows[0]?.id ?? '';
       const entries = ['3', '-1', '-2'].map((amount) => ({ accountId, amount: amountOf(amount) }));
       await post(tx, { kind: 'token', caller: 'test', entries });
     });
