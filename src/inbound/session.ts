@@ -9,6 +9,7 @@ import {
   type Packet,
 } from 'mqtt-packet';
 import { elapsedMs } from '../broker/clock.js';
+import { socketReason } from '../mqtt/socket-reason.js';
 import type { TlsOptions } from '../mqtt/trust.js';
 import { metrics } from '../operation/metrics.js';
 import type { InboundMessage } from './message.js';
@@ -94,7 +95,7 @@ export class InboundSession {
       this.lastHeard = elapsedMs();
       if (!this.isClosed) parser.parse(chunk);
     });
-    this.socket.on('error', (error) => this.end(error.message));
+    this.socket.on('error', (error) => this.end(socketReason(error)));
     this.socket.on('close', () => this.end('the broker closed the connection'));
     this.pings = setInterval(() => this.ping(), (keepAliveSeconds * 1000) / 2);
     this.handshake = setTimeout(() => this.end('the broker did not answer within 10 s'), handshakeMs);

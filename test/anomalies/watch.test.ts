@@ -185,7 +185,7 @@ describe('The watch for anomalies [H-23]', () => {
       ]);
     }
     const tries = ['publish denied', 'subscribe denied', 'receive denied'];
-    watch.sessions(tries.map((reason) => ({ ...asked, meter_id: 'METER001', reason })));
+    for (const reason of tries) watch.sessions([{ ...asked, meter_id: 'METER001', reason }]);
     assert.deepEqual(kinds(watch.take()), [
       ['refused_logins', 'somebody', 20],
       ['topic_hopping', 'METER001', 3],
