@@ -425,6 +425,8 @@ create unique index payments_receipt_key on payments (upper(receipt)) where outc
 create unique index payments_callback_key on payments (callback_sha256) where outcome in ('failed', 'disputed');
 create index payments_meter_idx on payments (meter_id, id desc);
 create index payments_suspense_idx on payments (id) where outcome = 'suspense';
+create index payments_outcome_idx on payments (outcome, id desc);
+create index payments_received_idx on payments (received_at);
 create trigger payments_stay before update or delete or truncate on payments
   for each statement execute function refuse_change();
 

@@ -43,60 +43,78 @@ export interface Money {
   readonly amount: number;
 }
 
-// amount has 14 digits at most: exact as a double.
 const payments = `
-  select 'payment' as type, p.id, p.channel, p.receipt, p.amount, p.currency, p.meter_number,
-         coalesce(s.meter_id, p.meter_id) as meter_id, p.phone, s.units, p.result_code, p.reason,
-         p.checkout_request_id, p.paid_at, p.received_at,
+  select 'payment' as type, p.id, p.channel, p.receipt, p.amount, p.currency, p.meter_number, p.meter_id, p.phone,
+         p.result_code, p.reason, p.checkout_request_id, p.paid_at, p.received_at,
          case when r.id is not null then 'reversed'
-              when p.outcome = 'suspense' and s.meter_id is not null then 'allocated'
+              when p.outcome = 'suspense' and exists (select from sales x where x.payment_id = p.id) then 'allocated'
               else p.outcome end as status
-    from payments p
-    left join lateral (select x.meter_id, x.units from sales x where x.payment_id = p.id order by x.id limit 1) s on true
-    left join payments r on r.reverses_id = p.id`;
+    from payments p left join payments r on r.reverses_id = p.id`;
 
 const prompts = `
   select 'prompt' as type, q.id, 'stk' as channel, null::text as receipt, q.amount, q.currency, q.meter_number,
-         q.meter_id, q.phone_number as phone, null::numeric as units, q.result_code, q.result_desc as reason,
-         q.checkout_request_id, null::timestamptz as paid_at, q.requested_at as received_at, q.state as status
+         q.meter_id, q.phone_number as phone, q.result_code, q.result_desc as reason, q.checkout_request_id,
+         null::timestamptz as paid_at, q.requested_at as received_at, q.state as status
     from payment_prompts q
    where q.payment_id is null and q.state <> 'succeeded'`;
 
-/** Without what the others join: enough to be counted when neither status nor meter is asked for. */
-const barePayments = `select p.id, p.receipt, p.channel, p.received_at from payments p`;
+/** Where a status can be found: of payments by their outcome, of prompts. */
+const outcomesOf: Readonly<Record<PaymentStatus, readonly string[]>> = {
+  accepted: ['accepted'],
+  suspense: ['suspense'],
+  allocated: ['suspense'],
+  reversed: ['accepted', 'suspense'],
+  failed: ['failed', 'prompt'],
+  disputed: ['disputed'],
+  reversal: ['reversal'],
+  requested: ['prompt'],
+  open: ['prompt'],
+  expired: ['prompt'],
+};
 
 /** Ids rise with the time of arrival, so that each half needs no more than a page's worth of its newest rows. */
 export async function selectPayments(
   session: Session,
-  request: PageRequest<'received_at'>,
+  { limit, offset, order, start, end }: PageRequest<'received_at'>,
   filter: PaymentFilter,
 ): Promise<{ data: ListedPayment[]; total: number }> {
-  const { limit, offset, order, start, end } = request;
   const matching = conditionsOf(filter);
   const halves = sourcesOf(filter);
   const bounds = [filter.statuses, filter.meter, filter.receipt, filter.channel, iso(start), iso(end)];
+  const each = halves.map(
+    (half) => `(select * from (${half}) h where ${matching} order by id ${order} limit $7)`,
+  );
+  // amount has 14 digits at most: exact as a double.
   const { rows } = await session.query<Row>({
-    text: `select type, id::float8 as id, status, channel, receipt, amount::float8 as amount, currency, meter_number,
-                  meter_id, phone, units::float8 as units, result_code, reason, checkout_request_id, paid_at, received_at
-             from (${halves.map((half) => `(select * from (${half}) h where ${matching} order by id ${order} limit $7)`).join(' union all ')}) u
-            order by received_at ${order}, type, id ${order} limit $8 offset $9`,
+    text: `select u.type, u.id::float8 as id, u.status, u.channel, u.receipt, u.amount::float8 as amount, u.currency,
+                  u.meter_number, coalesce(s.meter_id, u.meter_id) as meter_id, u.phone, s.units::float8 as units,
+                  u.result_code, u.reason, u.checkout_request_id, u.paid_at, u.received_at
+             from (select * from (${each.join(' union all ')}) v
+                    order by received_at ${order}, type, id ${order} limit $8 offset $9) u
+             left join lateral (select x.meter_id, x.units from sales x
+                                 where u.type = 'payment' and x.payment_id = u.id order by x.id limit 1) s on true
+            order by u.received_at ${order}, u.type, u.id ${order}`,
     values: [...bounds, limit + offset, limit, offset],
   });
-  const isBare = filter.statuses === null && filter.meter === null;
-  const countable = halves.map((half) => (isBare && half === payments ? barePayments : half));
+  const counts = halves.map((half) => `(select count(*) from (${half}) h where ${matching})`);
   const counted = await session.query<{ total: number }>({
-    text: `select (${countable.map((half) => `(select count(*) from (${half}) h where ${matching})`).join(' + ')})::float8 as total`,
+    text: `select (${counts.join(' + ')})::float8 as total`,
     values: bounds,
   });
   return { data: rows.map(forPeople), total: counted.rows[0]?.total ?? 0 };
 }
 
-/** Money in suspense is found by its own index. */
+/** Only where the statuses can be; the few names are our own. */
 function sourcesOf({ wasSuspense, statuses }: PaymentFilter): string[] {
-  if (wasSuspense) return [`${payments} where p.outcome = 'suspense'`];
-  const isOfPrompts =
-    statuses?.some((status) => ['requested', 'open', 'failed', 'expired'].includes(status)) ?? true;
-  return isOfPrompts ? [payments, prompts] : [payments];
+  if (statuses === null && !wasSuspense) return [payments, prompts];
+  const places = wasSuspense ? ['suspense'] : (statuses ?? []).flatMap((status) => outcomesOf[status]);
+  const outcomes = [...new Set(places)]
+    .filter((place) => place !== 'prompt')
+    .map((outcome) => `'${outcome}'`);
+  return [
+    ...(outcomes.length === 0 ? [] : [`${payments} where p.outcome in (${outcomes.join(', ')})`]),
+    ...(places.includes('prompt') ? [prompts] : []),
+  ];
 }
 
 /** Of what is not asked for there is no condition; its parameter is named all the same. */

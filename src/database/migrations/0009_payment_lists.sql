@@ -1,0 +1,3 @@
+-- What the list of payments is asked for again and again: the rare outcomes, and what came within a day.
+create index payments_outcome_idx on payments (outcome, id desc);
+create index payments_received_idx on payments (received_at);
