@@ -17,12 +17,11 @@ const needs: readonly Need[] = [
   },
   // The snippets for firmware in docs/protocol.md are compiled and run.
   { package: 'gcc', present: () => has('gcc') },
+  // The sketch of examples/esp32, built for this machine.
+  { package: 'g++', present: () => has('g++') },
   { package: 'libc6-dev', present: () => existsSync('/usr/include/stdio.h') },
   { package: 'python3', present: () => has('python3') },
-  {
-    package: 'libmbedtls-dev',
-    present: () => existsSync('/usr/include/mbedtls/md.h') || existsSync('/usr/include/openssl/hmac.h'),
-  },
+  { package: 'libmbedtls-dev', present: () => existsSync('/usr/include/mbedtls/md.h') },
 ];
 
 const missing = needs.filter((need) => !need.present()).map((need) => need.package);

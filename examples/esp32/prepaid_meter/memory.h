@@ -1,0 +1,11 @@
+#pragma once
+#include "prepaid.h"
+
+/* NVS. One write of some 100 bytes per report wears the usual 20 kB partition out in about fifteen years. */
+class Memory {
+ public:
+  void begin();
+  /* All zero, version too, when there is nothing. */
+  Remembered read();
+  void write(const Remembered &state);
+};
