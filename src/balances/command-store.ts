@@ -22,6 +22,9 @@ export interface Backoff {
   readonly mostMs: number;
 }
 
+/** Longer than a publication may take; meanwhile nobody else sends to that meter, so that no command overtakes another. */
+const claimSeconds = 15;
+
 /**
  * Takes commands whose turn it is, makes what they say, and puts off their next attempt. The timestamp is made here,
  * so that it rises also with several instances and when a clock was set back. In two steps: the balance is read only
@@ -36,6 +39,7 @@ export function claimCommands(
     const due = await tx.query<{ id: string; due: number }>({
       name: 'lock-due-commands',
       text: `select id::text, extract(epoch from clock_timestamp() - next_at)::float8 as due from outbox where kind = 'balance' and done_at is null and next_at <= now()
+                and (claimed_until is null or claimed_until < now())
               order by next_at, id limit $1 for update skip locked`,
       values: [most],
     });
@@ -56,7 +60,7 @@ export function claimCommands(
                returning meter_id, last_timestamp, topic_name
              )
              update outbox o
-                set attempts = o.attempts + 1, claimed_by = $3, sent_at = now(), sent_revision = o.revision,
+                set attempts = o.attempts + 1, claimed_by = $3, claimed_until = now() + ${claimSeconds} * interval '1 second', sent_at = now(), sent_revision = o.revision,
                     next_at = now() + least($5::float8, $4::float8 * 2 ^ least(o.attempts, 30)) * interval '1 millisecond',
                     sent_payload = jsonb_build_object('balance', told.balance, 'timestamp', stamped.last_timestamp)
                from told join stamped on stamped.meter_id = told.subject
@@ -70,11 +74,39 @@ export function claimCommands(
   });
 }
 
+/**
+ * The broker has them: whoever comes next may send to these meters, in this order on the wire.
+ * @returns whether more is wanted of one of them already
+ */
+export async function releaseCommands(
+  session: Session,
+  ids: readonly string[],
+  instance: string,
+): Promise<boolean> {
+  const { rows } = await session.query<{ is_due: boolean }>({
+    name: 'release-commands',
+    text: `update outbox set claimed_until = null
+            where id = any($1::bigint[]) and claimed_by = $2 and done_at is null
+           returning next_at <= now() as is_due`,
+    values: [textArray(ids), instance],
+  });
+  return rows.some(({ is_due }) => is_due);
+}
+
+/** What an earlier life of this instance had taken and cannot finish. */
+export async function releaseAll(session: Session, instance: string): Promise<void> {
+  await session.query({
+    text: `update outbox set claimed_until = null
+            where kind = 'balance' and done_at is null and claimed_by = $1 and claimed_until is not null`,
+    values: [instance],
+  });
+}
+
 /** They did not leave: the next attempt is soon, and this one does not count. */
 export async function putBack(session: Session, ids: readonly string[], afterMs: number): Promise<void> {
   await session.query({
     name: 'put-commands-back',
-    text: `update outbox set attempts = greatest(attempts - 1, 0), next_at = now() + $2 * interval '1 millisecond'
+    text: `update outbox set attempts = greatest(attempts - 1, 0), claimed_until = null, next_at = now() + $2 * interval '1 millisecond'
             where id = any($1::bigint[]) and done_at is null`,
     values: [textArray(ids), afterMs],
   });

@@ -6,6 +6,8 @@ import {
   claimCommands,
   countOpen,
   putBack,
+  releaseAll,
+  releaseCommands,
   selectConfirmed,
   type Backoff,
   type ClaimedCommand,
@@ -68,6 +70,7 @@ export function startRelay(database: Database, link: MqttLink, options: RelayOpt
   const backoff = { ...defaultBackoff, ...options.backoff };
   const underWay = new Set<Promise<void>>();
   const closing = new AbortController();
+  let isFirst = true;
   let isRunning = false;
   let isWanted = false;
   let open = 0;
@@ -85,6 +88,8 @@ export function startRelay(database: Database, link: MqttLink, options: RelayOpt
       isWanted = false;
       try {
         await link.ready();
+        if (isFirst) await releaseAll(database, instance);
+        isFirst = false;
         await takeAll();
         show(null);
       } catch (error) {
@@ -129,11 +134,21 @@ export function startRelay(database: Database, link: MqttLink, options: RelayOpt
       metrics.balanceCommandsSent.inc({ attempt: attempts === 1 ? 'first' : 'repeat' });
       if (attempts === 1) metrics.balanceSendSeconds.observe(dueSeconds + took);
     }
-    if (sent.length > 0) onSent(sent.map(sentCommand));
+    if (sent.length > 0) {
+      onSent(sent.map(sentCommand));
+      await letGo(sent);
+    }
     if (failed.length === 0) return;
     show(reason);
     // Away, too? Then they are repeated by their backoff.
     await putBack(database, failed, putBackMs).catch(() => {});
+  }
+
+  /** Away, too? Then others may send to these meters when the claim has run out. */
+  async function letGo(sent: readonly ClaimedCommand[]): Promise<void> {
+    const ids = sent.map(({ id }) => id);
+    const isMoreWanted = await releaseCommands(database, ids, instance).catch(() => false);
+    if (isMoreWanted) wake();
   }
 
   function publish({ meter_id, topic_name, balance, timestamp }: ClaimedCommand): Promise<void> {

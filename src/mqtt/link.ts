@@ -52,9 +52,9 @@ export function openMqttLink(options: MqttLinkOptions): MqttLink {
   const broker = `${host}:${port}`;
   let client: MqttClient | undefined;
 
-  async function connected(): Promise<MqttClient> {
+  async function connected(deadline: number): Promise<MqttClient> {
     const ours = (client ??= connectTo(options));
-    if (!ours.connected) await withDeadline(connectionOf(ours), broker);
+    if (!ours.connected) await until(deadline, connectionOf(ours), broker);
     return ours;
   }
 
@@ -68,10 +68,11 @@ export function openMqttLink(options: MqttLinkOptions): MqttLink {
     isExternal,
     trust: options.trust,
     async ready() {
-      await connected();
+      await connected(performance.now() + publishTimeoutMs);
     },
     async publish(publication) {
-      await send(await connected(), publication, broker);
+      const deadline = performance.now() + publishTimeoutMs;
+      await send(await connected(deadline), publication, deadline, broker);
     },
     async close() {
       await client?.endAsync(true);
@@ -121,13 +122,14 @@ function connectionOf(client: MqttClient): Promise<void> {
 async function send(
   client: MqttClient,
   { topic, payload, qos, retain }: Publication,
+  deadline: number,
   broker: string,
 ): Promise<void> {
   const before = client.getLastMessageId();
   const sent = client.publishAsync(topic, payload, { qos, retain });
   const id = client.getLastMessageId();
   try {
-    await withDeadline(sent, broker);
+    await until(deadline, sent, broker);
   } catch (error) {
     // A client that comes back later would send it then, behind newer ones.
     if (qos > 0 && id !== before) client.removeOutgoingMessage(id);
@@ -136,13 +138,13 @@ async function send(
   }
 }
 
-async function withDeadline(work: Promise<unknown>, broker: string): Promise<void> {
+async function until(deadline: number, work: Promise<unknown>, broker: string): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(
       () =>
         reject(new DomainError('BROKER_UNAVAILABLE', `The broker at ${broker} did not answer within 10 s.`)),
-      publishTimeoutMs,
+      Math.max(0, deadline - performance.now()),
     );
   });
   try {

@@ -1,0 +1,183 @@
+import assert from 'node:assert/strict';
+import { claimCommands, releaseCommands } from '../../src/balances/command-store.js';
+import { confirmCommands } from '../../src/balances/confirmations.js';
+import { createConsumption, type Consumption } from '../../src/balances/consumption.js';
+import type { Drift } from '../../src/balances/drift.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { credit, one, report } from './meters.js';
+
+const wait = { signal: new AbortController().signal };
+const minute = 60_000;
+
+describe('A meter that disagrees with the ledger', () => {
+  let test: TestDatabase;
+  let consumption: Consumption;
+  let drifts: Drift[] = [];
+  let meter: string;
+  let meters = 0;
+  /** The meter's clock and ours. */
+  let now: number;
+  before(async () => {
+    test = await createTestDatabase();
+  });
+  after(() => test.drop());
+  beforeEach(async () => {
+    await test.database.query({
+      text: `update outbox set done_at = now(), outcome = 'cancelled' where done_at is null`,
+    });
+    drifts = [];
+    now = Date.now();
+    meters += 1;
+    meter = `METER-${meters}`;
+    consumption = createConsumption(test.database, {
+      driftUnits: 5_000,
+      now: () => now,
+      onDrift: (found) => drifts.push(...found),
+    });
+  });
+
+  /** It says that it used 0.0048 and has so much left, in units. */
+  async function says(left: number, more: { time?: number | null; units?: number } = {}): Promise<void> {
+    now += 1;
+    const remaining = Math.round(left * 10_000);
+    await consumption.apply([report(meter, { remaining, total: 1, time: now, ...more })], wait);
+  }
+
+  /** The meter hears of its balance, and says so. */
+  async function told(): Promise<{ balance: number; timestamp: number }> {
+    const clock = now;
+    const [command] = await claimCommands(test.database, {
+      most: 1,
+      instance: 'test',
+      now: clock,
+      backoff: { firstMs: 600_000, mostMs: 600_000 },
+    });
+    assert.equal(command?.meter_id, meter);
+    const { balance, timestamp } = command;
+    await releaseCommands(test.database, [command.id], 'test');
+    await confirmCommands(test.database, [
+      { meter_id: meter, balance: Math.round(Number(balance) * 10_000), timestamp },
+    ]);
+    return { balance: Number(balance), timestamp };
+  }
+
+  async function paid(units: number): Promise<void> {
+    await credit(test.database, meter, units);
+    await told();
+    now += 2 * minute;
+  }
+
+  const wanted = async () =>
+    (
+      await test.database.query<{ reason: string }>({
+        text: `select reason from outbox where subject = $1 and done_at is null`,
+        values: [meter],
+      })
+    ).rows.map(({ reason }) => reason);
+
+  it('by nothing is left alone', async () => {
+    await paid(10);
+    await says(9.9952);
+    assert.deepEqual([drifts.length, await wanted()], [0, []]);
+  });
+
+  it('by the last digits of its float is left alone', async () => {
+    await paid(10);
+    await says(9.9958);
+    assert.deepEqual([drifts.length, await wanted()], [0, []]);
+  });
+
+  it('by less than the threshold is told, and not reported', async () => {
+    await paid(10);
+    await says(9.9);
+    assert.deepEqual([drifts.length, await wanted()], [0, ['off']]);
+    assert.equal((await told()).balance, 9.9952);
+  });
+
+  it('by more than the threshold is reported, told the true balance, and recovers [P-6]', async () => {
+    await paid(10);
+    await says(12);
+    assert.deepEqual(drifts, [
+      {
+        meter_id: meter,
+        ledger_balance: 9.9952,
+        meter_balance: 12,
+        difference: 2.0048,
+        occurrences: 1,
+        first_at: drifts[0]?.first_at,
+      },
+    ]);
+    assert.deepEqual(await wanted(), ['drift']);
+    assert.equal((await told()).balance, 9.9952);
+    await says(11.9952);
+    assert.equal(drifts[1]?.occurrences, 2, 'the same episode');
+    await told();
+    await says(9.9856);
+    const { resolved } = await one<{ resolved: boolean }>(
+      test.database,
+      'select resolved_at is not null as resolved from balance_drifts where meter_id = $1',
+      meter,
+    );
+    assert.equal(resolved, true);
+    assert.equal(drifts.length, 2);
+  });
+
+  it('is told also when nobody ever paid: its own balance never overwrites the ledger', async () => {
+    await says(10);
+    assert.equal(drifts[0]?.ledger_balance, -0.0048);
+    assert.deepEqual(await wanted(), ['drift']);
+  });
+
+  it('while a command is on its way is not judged', async () => {
+    await paid(10);
+    await credit(test.database, meter, 5);
+    await says(9.9952);
+    assert.equal(drifts.length, 0);
+    assert.deepEqual(await wanted(), ['payment']);
+  });
+
+  it('by what it consumed before the command, and reports now, is not judged', async () => {
+    await paid(10);
+    const before = now - 30_000;
+    await credit(test.database, meter, 5);
+    await told();
+    await says(9.9952, { time: before });
+    assert.deepEqual([drifts.length, await wanted()], [0, []]);
+  });
+
+  it('by exactly what it buffered while it was away is told, and not reported', async () => {
+    await paid(10);
+    const away = now;
+    now += 48 * 60 * minute;
+    // It comes back, hears of 10.0, takes that over, and sends what it had buffered: 0.6.
+    await credit(test.database, meter, 1);
+    await told();
+    for (let n = 1; n <= 6; n += 1) await says(10 - n * 0.1, { time: away + n * minute, units: 1000 });
+    assert.deepEqual([drifts.length, await wanted()], [0, []]);
+    now += 30_000;
+    await says(10.9952);
+    assert.deepEqual([drifts.length, await wanted()], [0, ['off']]);
+    assert.equal((await told()).balance, 10.3952);
+    await says(10.3904);
+    assert.deepEqual([drifts.length, await wanted()], [0, []]);
+  });
+
+  it('whose clock is slow but whose sums are right is left alone', async () => {
+    await paid(10);
+    for (let n = 1; n <= 3; n += 1) await says(10 - n * 0.0048, { time: now - 5 * minute + n });
+    assert.deepEqual([drifts.length, await wanted()], [0, []]);
+  });
+
+  it('by an old report is not judged', async () => {
+    await says(-0.0048);
+    await says(7, { time: now - 60 * minute });
+    assert.equal(drifts.length, 0);
+  });
+
+  it('without a clock is judged by its last report', async () => {
+    await credit(test.database, meter, 10);
+    await told();
+    await says(3, { time: null });
+    assert.equal(drifts[0]?.difference, -6.9952);
+  });
+});
