@@ -28,6 +28,7 @@ interface Config extends NodeDef {
 }
 
 const retryMs = 2000;
+const showMs = 250;
 
 /** Meters as firmware would be, registered and connected like real ones. */
 export default function (RED: NodeAPI): void {
@@ -56,9 +57,14 @@ export default function (RED: NodeAPI): void {
         mqtt: { host: broker, port, tls, trust },
         log,
       });
+      // A look at every meter, so not for each change of any: a thousand meters change two hundred times a second.
+      let showing: NodeJS.Timeout | undefined;
       fleet.onState((meter) => {
         host.emit({ activity: { topic: 'activity', payload: meter } as never });
-        show(host, fleet, settings.count);
+        showing ??= setTimeout(() => {
+          showing = undefined;
+          show(host, fleet, settings.count);
+        }, showMs);
       });
       const closing = new AbortController();
       host.status('busy', 'registering');
@@ -71,6 +77,7 @@ export default function (RED: NodeAPI): void {
         async close() {
           closing.abort();
           await fleet.stop();
+          clearTimeout(showing);
           await started;
         },
       };
