@@ -1,5 +1,7 @@
 import { connect, type MqttClient } from 'mqtt';
+import { deferred } from '../batches/deferred.js';
 import { DomainError } from '../errors.js';
+import { socketReason } from './socket-reason.js';
 import { keepTrust, tlsOptions, type Trust } from './trust.js';
 
 export interface MqttLinkOptions {
@@ -13,6 +15,8 @@ export interface MqttLinkOptions {
   readonly password: string;
   /** With TLS; without it the public authorities are trusted. */
   readonly trust?: Trust | undefined;
+  /** How long a publication waits for connection and acknowledgement together; 10 s. */
+  readonly timeoutMs?: number;
 }
 
 export interface Publication {
@@ -44,17 +48,28 @@ export interface MqttLink {
   close(): Promise<void>;
 }
 
-const publishTimeoutMs = 10_000;
+const usualTimeoutMs = 10_000;
+
+/** The connection of a link, and why the last attempt failed. */
+interface Line {
+  readonly client: MqttClient;
+  readonly broker: string;
+  readonly timeoutMs: number;
+  problem: string | undefined;
+  /** Who waits for it: each is told of the deadline, or of the close. */
+  readonly waiting: Set<(problem: DomainError) => void>;
+}
 
 /** Connects with the first publication, so that a flow which only needs the address opens no connection. */
 export function openMqttLink(options: MqttLinkOptions): MqttLink {
   const { host, port, tls, clientId, username, password, isExternal = false } = options;
-  const broker = `${host}:${port}`;
-  let client: MqttClient | undefined;
+  const { timeoutMs = usualTimeoutMs } = options;
+  let line: Line | undefined;
 
-  async function connected(deadline: number): Promise<MqttClient> {
-    const ours = (client ??= connectTo(options));
-    if (!ours.connected) await until(deadline, connectionOf(ours), broker);
+  /** `deadline` by the clock of performance.now. */
+  async function connected(deadline: number): Promise<Line> {
+    const ours = (line ??= connectTo(options));
+    if (!ours.client.connected) await until(deadline, connectionOf(ours.client), ours);
     return ours;
   }
 
@@ -68,14 +83,20 @@ export function openMqttLink(options: MqttLinkOptions): MqttLink {
     isExternal,
     trust: options.trust,
     async ready() {
-      await connected(performance.now() + publishTimeoutMs);
+      await connected(performance.now() + timeoutMs);
     },
     async publish(publication) {
-      const deadline = performance.now() + publishTimeoutMs;
-      await send(await connected(deadline), publication, deadline, broker);
+      const deadline = performance.now() + timeoutMs;
+      await send(await connected(deadline), publication, deadline);
     },
     async close() {
-      await client?.endAsync(true);
+      const ended = line?.client.endAsync(true);
+      for (const tell of line?.waiting ?? []) {
+        tell(
+          new DomainError('BROKER_UNAVAILABLE', `The connection to the broker at ${host}:${port} is closed.`),
+        );
+      }
+      await ended;
     },
   };
 }
@@ -85,7 +106,8 @@ export function reachable(listenHost: string): string {
   return listenHost === '0.0.0.0' || listenHost === '::' ? '127.0.0.1' : listenHost;
 }
 
-function connectTo(options: MqttLinkOptions): MqttClient {
+function connectTo(options: MqttLinkOptions): Line {
+  const { timeoutMs = usualTimeoutMs } = options;
   const client = connect({
     host: options.host,
     port: options.port,
@@ -93,13 +115,16 @@ function connectTo(options: MqttLinkOptions): MqttClient {
     clientId: options.clientId,
     ...(options.username === '' ? {} : { username: options.username, password: options.password }),
     reconnectPeriod: 1000,
-    connectTimeout: publishTimeoutMs,
+    connectTimeout: timeoutMs,
     ...(options.tls && options.trust !== undefined ? tlsOptions(options.trust) : {}),
   });
   if (options.tls && options.trust !== undefined) keepTrust(client, options.trust);
   // Without a listener an unreachable broker would end the process; publications report it by their deadline.
-  client.on('error', () => undefined);
-  return client;
+  const broker = `${options.host}:${options.port}`;
+  const line: Line = { client, broker, timeoutMs, problem: undefined, waiting: new Set() };
+  client.on('error', (error) => (line.problem = socketReason(error)));
+  client.on('connect', () => (line.problem = undefined));
+  return line;
 }
 
 /** One listener for all who wait: thousands of publications may. */
@@ -120,16 +145,16 @@ function connectionOf(client: MqttClient): Promise<void> {
 }
 
 async function send(
-  client: MqttClient,
+  line: Line,
   { topic, payload, qos, retain }: Publication,
   deadline: number,
-  broker: string,
 ): Promise<void> {
+  const { client } = line;
   const before = client.getLastMessageId();
   const sent = client.publishAsync(topic, payload, { qos, retain });
   const id = client.getLastMessageId();
   try {
-    await until(deadline, sent, broker);
+    await until(deadline, sent, line);
   } catch (error) {
     // A client that comes back later would send it then, behind newer ones.
     if (qos > 0 && id !== before) client.removeOutgoingMessage(id);
@@ -138,18 +163,22 @@ async function send(
   }
 }
 
-async function until(deadline: number, work: Promise<unknown>, broker: string): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(
-      () =>
-        reject(new DomainError('BROKER_UNAVAILABLE', `The broker at ${broker} did not answer within 10 s.`)),
-      Math.max(0, deadline - performance.now()),
-    );
-  });
+async function until(deadline: number, work: Promise<unknown>, line: Line): Promise<void> {
+  const told = deferred<never>();
+  const timer = setTimeout(() => told.reject(unanswered(line)), Math.max(0, deadline - performance.now()));
+  line.waiting.add(told.reject);
   try {
-    await Promise.race([work, late]);
+    await Promise.race([work, told.promise]);
   } finally {
     clearTimeout(timer);
+    line.waiting.delete(told.reject);
   }
+}
+
+function unanswered({ broker, timeoutMs, problem }: Line): DomainError {
+  const why = problem === undefined ? '' : `: ${problem}`;
+  return new DomainError(
+    'BROKER_UNAVAILABLE',
+    `The broker at ${broker} did not answer within ${timeoutMs / 1000} s${why}.`,
+  );
 }

@@ -18,7 +18,7 @@ const tls: readonly (readonly [code: RegExp, says: (message: string) => string])
 ];
 
 /** Why a connection could not be made, or broke, in words that an operator can do something about. */
-export function socketReason(error: Error & { readonly code?: string }): string {
-  const known = tls.find(([code]) => code.test(error.code ?? ''));
+export function socketReason(error: Error & { readonly code?: unknown }): string {
+  const known = tls.find(([code]) => code.test(String(error.code)));
   return known === undefined ? error.message : known[1](error.message);
 }
