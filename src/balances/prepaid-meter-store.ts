@@ -67,7 +67,7 @@ export async function selectMeters(
 
 /**
  * Backwards from the balance of now, by the times at which things happened: what a meter buffered for days stands
- * where it belongs. Of each of 400 spans the last point remains.
+ * where it belongs. It begins with what was held at the begin of the span; of each of its 400 parts the last point remains.
  */
 export async function selectHistory(
   session: Session,
@@ -84,12 +84,17 @@ export async function selectHistory(
              select n.occurred_at as at,
                     n.balance - coalesce(sum(n.amount) over (order by n.occurred_at desc, n.id desc
                       rows between unbounded preceding and 1 preceding), 0) as balance, n.id
-               from newest n),
+               from newest n
+             union all
+             select now() - $2::float8 * interval '1 hour',
+                    n.balance - coalesce(sum(n.amount) filter (where n.occurred_at > now() - $2::float8 * interval '1 hour'), 0),
+                    0
+               from newest n group by n.balance),
            thinned as (
              select distinct on (span) a.at, a.balance
                from (select f.*, width_bucket(extract(epoch from f.at), extract(epoch from now()) - $2::float8 * 3600,
                                               extract(epoch from now()), ${pointsMax}) as span
-                       from after f where f.at > now() - $2::float8 * interval '1 hour') a
+                       from after f where f.at >= now() - $2::float8 * interval '1 hour') a
               order by span, a.at desc, a.id desc)
            select at, balance::float8 as balance from thinned order by at`,
     values: [meter_id, hours],
