@@ -166,6 +166,9 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       sessionLog.turnedAway(address, reason);
       throttle.refused(address, elapsedMs());
     },
+  }).catch(async (error: unknown) => {
+    await engine.close(); // its heartbeat would go on
+    throw error;
   });
   rights.watch(options.directory);
 

@@ -124,6 +124,7 @@ describe('A Deploy while readings come in', function () {
     const readings = [0.5, 0].map((kwh_amount) => ({ kwh_amount, reading_timestamp: time }));
     meter?.publish(`meters/${name}/readings`, JSON.stringify(readings));
     await eventually(async () => assert.equal(await rows('meter_readings', name), 1));
+    await eventually(() => assert.equal(deliveries.stats().heldOldestMs, 0, 'the store is done with it'));
     const submitted = await submissions();
     await running.deploy('nodes', { validator: { wires: [['store'], ['quarantine']] } });
     await eventually(() => assert.equal(meter?.unacknowledged, 0));
