@@ -27,7 +27,10 @@ export interface MeterLine {
 }
 
 const reconnectMs = 1_000;
-/** Wrong credentials do not heal within a second; a flood of refused logins helps nobody. */
+/**
+ * Wrong credentials rarely heal, and a flood of refused logins helps nobody; fresh ones may reach the broker a moment
+ * after the meter. So the pause doubles, up to this.
+ */
 const reconnectRefusedMs = 30_000;
 /** A broker that does not read must not keep us. */
 const closeMs = 1_000;
@@ -39,10 +42,11 @@ export function createMeterLine(meterId: string, connection: MeterConnection, ho
     if (current !== undefined) return;
     const opened = connect(connectOptions(meterId, connection));
     current = opened;
+    let refusedMs = reconnectMs;
     const { tls, trust } = connection;
     if (tls === true && trust !== undefined) keepTrust(opened, trust);
     opened.on('connect', () => {
-      opened.options.reconnectPeriod = reconnectMs;
+      opened.options.reconnectPeriod = refusedMs = reconnectMs;
       if (current === opened) hooks.up(opened);
     });
     opened.on('message', (topic, payload) => {
@@ -50,7 +54,8 @@ export function createMeterLine(meterId: string, connection: MeterConnection, ho
     });
     opened.on('error', (error: Error & { code?: number | string }) => {
       const refused = error.code === 4 || error.code === 5;
-      opened.options.reconnectPeriod = refused ? reconnectRefusedMs : reconnectMs;
+      opened.options.reconnectPeriod = refused ? refusedMs : reconnectMs;
+      if (refused) refusedMs = Math.min(refusedMs * 2, reconnectRefusedMs);
       if (current === opened) hooks.down(error.message);
     });
     opened.on('close', () => {

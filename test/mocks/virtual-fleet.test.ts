@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { secretMatches } from '../../src/devices/credentials.js';
 import { createDeviceKeys } from '../../src/devices/keys/device-keys.js';
 import { createKeyring } from '../../src/devices/keys/keyring.js';
 import { masterKey } from '../../src/devices/keys/master-key.js';
+import { createDirectory, type Directory } from '../../src/devices/principals.js';
 import { createRegistry } from '../../src/devices/registry.js';
 import {
   createVirtualFleet,
@@ -12,29 +12,27 @@ import {
 import { isRejection, type Reading } from '../../src/readings/reading.js';
 import { createValidator } from '../../src/readings/validate.js';
 import { createVerifier } from '../../src/readings/verify.js';
+import { startTestBroker, type TestBroker } from '../support/broker.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
-import { startListeningBroker, type ListeningBroker } from './listening-broker.js';
 
 describe('A virtual fleet', () => {
   let test: TestDatabase;
-  let broker: ListeningBroker;
+  let directory: Directory;
+  let broker: TestBroker;
   let fleet: VirtualFleet;
 
   beforeEach(async () => {
     test = await createTestDatabase();
-    broker = await startListeningBroker(async (user, password) => {
-      const { rows } = await test.database.query<{ password_hash: Buffer }>({
-        text: 'select password_hash from devices where mqtt_user = $1',
-        values: [user],
-      });
-      return rows[0] !== undefined && secretMatches(password, rows[0].password_hash);
-    });
+    directory = createDirectory(test.database);
+    broker = await startTestBroker({}, { directory });
+    broker.sink.settling = true;
     fleet = fleetOf({});
   });
   afterEach(async () => {
     await fleet.stop();
-    await broker.close();
+    await broker.broker.close({ drainMs: 0 });
+    await directory.close();
     await test.drop();
   });
 
@@ -63,11 +61,13 @@ describe('A virtual fleet', () => {
       ],
     );
     assert.ok(rows.every(({ name }) => typeof name === 'string' && name !== ''));
-    assert.deepEqual([...new Set(broker.heard.map(({ client }) => client))].sort(), [
-      'DEMO-01',
-      'DEMO-02',
-      'DEMO-03',
-    ]);
+    assert.deepEqual(
+      broker.sink
+        .of('connected')
+        .map(({ client_id }) => client_id)
+        .sort(),
+      ['DEMO-01', 'DEMO-02', 'DEMO-03'],
+    );
   });
 
   it('takes over the same devices with fresh passwords at the next start', async () => {
@@ -103,12 +103,15 @@ describe('A virtual fleet', () => {
     const verifier = createVerifier(keyring);
     const validator = createValidator();
     for (const turn of [1, 2]) {
-      broker.heard.length = 0;
+      broker.sink.deliveries.length = 0;
       fleet = fleetOf({ count: 6, keys });
       await fleet.start();
       await eventually(() => assert.equal(fleet.state.acknowledged, 24));
-      const readings = broker.heard.map(({ payload }) =>
-        validator.validateOne(payload, { source: 'mqtt', received_at: Date.now() }),
+      const readings = broker.sink.deliveries.map(({ payload }) =>
+        validator.validateOne(JSON.parse(String(payload)) as object, {
+          source: 'mqtt',
+          received_at: Date.now(),
+        }),
       );
       const valid = readings.filter((one): one is Reading => !isRejection(one));
       const signing = new Set(
