@@ -36,7 +36,7 @@ async function run(): Promise<void> {
     host: '127.0.0.1',
     port: 0,
     directory: testDirectory(),
-    limits: { connectTimeoutMs: 2_000 },
+    limits: { connectTimeoutMs: Number(process.argv[2]) },
     sink: {
       readings(batch) {
         const foreign = batch.filter(({ meter_id }) => meter_id !== 'METER002');
