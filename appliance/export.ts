@@ -3,7 +3,13 @@ import { table } from '../src/operation/environment-table.js';
 import { secretOf } from './secrets.js';
 
 /** What config nodes may read as `${NAME}` although it is secret: they work with it. */
-const neededByNodes = new Set(['DATABASE_URL', 'MQTT_PASSWORD']);
+const neededByNodes = new Set([
+  'DATABASE_URL',
+  'MQTT_PASSWORD',
+  'PAYMENT_CONSUMER_KEY',
+  'PAYMENT_CONSUMER_SECRET',
+  'PAYMENT_PASSKEY',
+]);
 
 export interface Found {
   readonly databaseUrl: string;
@@ -27,8 +33,27 @@ export function exportToFlows(environment: Environment, found: Found): void {
     process.env['MQTT_USE_TLS'] = String(!environment.MQTT_ALLOW_PLAINTEXT);
   process.env['DATA_DIR'] = environment.DATA_DIR;
   process.env['MASTER_KEY'] = secretOf(environment, 'MASTER_KEY') ?? '';
+  exportPayments(environment);
   if (found.mqtt !== undefined) {
     process.env['MQTT_USERNAME'] = found.mqtt.user;
     process.env['MQTT_PASSWORD'] = found.mqtt.password;
   }
+}
+
+/** Without a provider of one's own the demo plays one, on our own port; production never does. */
+function exportPayments(environment: Environment): void {
+  const { HOST, PORT, METERFLOW_PROFILE, PAYMENT_API_URL } = environment;
+  const url = environment.PUBLIC_URL ?? `http://${urlHost(HOST)}:${PORT}`;
+  const simulated = METERFLOW_PROFILE === 'demo' && PAYMENT_API_URL === undefined;
+  process.env['PUBLIC_URL'] = url;
+  process.env['PAYMENT_CALLBACK_SECRET'] = secretOf(environment, 'PAYMENT_CALLBACK_SECRET') ?? '';
+  process.env['PAYMENT_SIMULATOR'] = String(simulated);
+  if (simulated)
+    process.env['PAYMENT_API_URL'] = `http://${urlHost(HOST)}:${PORT}/simulators/payment-provider`;
+}
+
+/** A wildcard is no address to connect to. */
+function urlHost(host: string): string {
+  const reachable = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
+  return reachable.includes(':') ? `[${reachable}]` : reachable;
 }

@@ -74,7 +74,7 @@ export async function openFront(
 
 /** Never the editor's. */
 function isOwnPath(path: string): boolean {
-  return isApiPath(path) || /^\/(?:metrics|docs|openapi\.json|dashboard)(?:\/|$)/.test(path);
+  return isApiPath(path) || /^\/(?:metrics|docs|openapi\.json|dashboard|simulators)(?:\/|$)/.test(path);
 }
 
 /** Which door a request came through; compat ports lead to the API only. */

@@ -1,9 +1,10 @@
 import { join, resolve } from 'node:path';
-import { jsonBody } from '../src/http/body.js';
+import { bodyLimits, jsonBody, type BodyLimits } from '../src/http/body.js';
 import { formBody } from '../src/http/form-body.js';
 import { parseEnvironment } from '../src/operation/environment.js';
 import type { Environment } from '../src/operation/environment.js';
 import { logger } from '../src/operation/logging.js';
+import { callbackBytesMax } from '../src/payments/callback-limit.js';
 import { secretOf } from './secrets.js';
 
 const root = resolve(__dirname, '../..');
@@ -11,6 +12,12 @@ const root = resolve(__dirname, '../..');
 /** Paths of the contract's API: JSON in and out, and never the editor's. */
 export function isApiPath(path: string): boolean {
   return /^\/(?:api|devices|mqtt)(?:\/|$)/.test(path);
+}
+
+/** Callbacks of the payment provider are open to everybody who finds them, and small. */
+function limitsOf(path: string): BodyLimits {
+  const isCallback = /^\/api\/payments\/(?:stk|c2b)\//.test(path);
+  return isCallback ? { ...bodyLimits, bytesMax: callbackBytesMax } : bodyLimits;
 }
 
 /**
@@ -26,7 +33,7 @@ export function settings(environment: Environment = parseEnvironment(process.env
     httpNodeRoot: '/',
     httpServerOptions: { 'trust proxy': environment.TRUST_PROXY ?? false, 'x-powered-by': false },
     // Brokers that ask (/mqtt/auth) may do so in a form.
-    httpNodeMiddleware: [formBody((path) => path.startsWith('/mqtt/')), jsonBody(isApiPath)],
+    httpNodeMiddleware: [formBody((path) => path.startsWith('/mqtt/')), jsonBody(isApiPath, limitsOf)],
     apiMaxLength: '1mb',
     ...login(environment),
     credentialSecret: secretOf(environment, 'CREDENTIAL_SECRET'),
@@ -83,7 +90,7 @@ interface HostEntry {
 
 const hostLevels = { 10: 'fatal', 20: 'error', 30: 'warn', 40: 'info', 50: 'debug', 60: 'trace' } as const;
 const log = logger('node-red');
-const ours = /^(?:meter|reading|message|device|virtual-meter|activity|api)-?/;
+const ours = /^(?:meter|reading|message|device|payment|virtual-meter|activity|api)-?/;
 /** True and wanted: projects are off, and our credentials file holds references only. */
 const expected = /^(?:Projects disabled|Encrypted credentials not found)/;
 

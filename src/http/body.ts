@@ -18,11 +18,14 @@ export type ParsedRequest = IncomingMessage & { body?: unknown; _body?: boolean 
  * Express middleware that reads JSON in place of Node-RED's parsers, so that errors have the contract's shape.
  * @param demanded answers whether a request to this path must be JSON (415 otherwise); others may bring what they like.
  */
-export function jsonBody(demanded: (path: string) => boolean, limits: BodyLimits = bodyLimits) {
+export function jsonBody(
+  demanded: (path: string) => boolean,
+  limitsOf: (path: string) => BodyLimits = () => bodyLimits,
+) {
   return (request: ParsedRequest, response: ServerResponse, next: () => void): void => {
     if (request._body === true || !hasBodyMethod(request.method)) return next();
     if (!isJson(request) && !demanded(pathOf(request)) && !isEmpty(request)) return next();
-    void parse(request, response, next, limits);
+    void parse(request, response, next, limitsOf(pathOf(request)));
   };
 }
 

@@ -104,10 +104,23 @@ function missingInProduction(environment: Environment): string[] {
       `${needs}MQTT over TLS (MQTT_TLS_CERT and MQTT_TLS_KEY; MQTT_USE_TLS towards an external broker), or MQTT_ALLOW_PLAINTEXT=true.`,
     );
   }
+  if (environment.explicit.has('PAYMENT_API_URL')) problems.push(...missingOfPayments(environment));
   if (environment.DEVICE_AUTH_METHOD === 'none') {
     problems.push('DEVICE_AUTH_METHOD is "none": allowed in the production profile is hmac, ed25519, mtls.');
   }
   return problems;
+}
+
+/** A provider asks for a login and calls back from outside; money for another short code must not count. */
+function missingOfPayments({ explicit }: Environment): string[] {
+  const needed = [
+    'PAYMENT_CONSUMER_KEY',
+    'PAYMENT_CONSUMER_SECRET',
+    'PAYMENT_PASSKEY',
+    'PAYMENT_SHORT_CODE',
+    'PUBLIC_URL',
+  ];
+  return needed.filter((name) => !explicit.has(name)).map((name) => `PAYMENT_API_URL needs ${name}.`);
 }
 
 export function isLoopback(host: string): boolean {

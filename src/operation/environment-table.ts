@@ -43,6 +43,9 @@ export const groups = {
     HTTP_COMPAT_PORTS: optional(kind.list(kind.port), {
       meaning: 'the same API on further ports, e.g. 8082,9091,8080',
     }),
+    PUBLIC_URL: optional(kind.url('http', 'https'), {
+      meaning: 'how the payment provider reaches us, for its callbacks; unset: this machine',
+    }),
     TRUST_PROXY: optional(kind.proxies, { meaning: 'hops or addresses whose X-Forwarded-For is believed' }),
     DATA_DIR: given(kind.folder, {
       default: './.meterflow',
@@ -218,27 +221,16 @@ export const groups = {
       secret: true,
     }),
     PAYMENT_API_URL: optional(kind.url('http', 'https'), {
-      meaning: 'prompts and status queries; unset: the provider simulator (demo)',
-      later: true,
+      meaning: 'prompts and status queries; unset: the provider simulator (demo), no prompts (production)',
     }),
-    PAYMENT_CONSUMER_KEY: optional(kind.text, {
-      meaning: 'given by the provider',
-      secret: true,
-      later: true,
-    }),
-    PAYMENT_CONSUMER_SECRET: optional(kind.text, {
-      meaning: 'given by the provider',
-      secret: true,
-      later: true,
-    }),
-    PAYMENT_PASSKEY: optional(kind.text, { meaning: 'given by the provider', secret: true, later: true }),
+    PAYMENT_CONSUMER_KEY: optional(kind.text, { meaning: 'given by the provider', secret: true }),
+    PAYMENT_CONSUMER_SECRET: optional(kind.text, { meaning: 'given by the provider', secret: true }),
+    PAYMENT_PASSKEY: optional(kind.text, { meaning: 'given by the provider', secret: true }),
     PAYMENT_SHORT_CODE: optional(kind.text, {
-      meaning: 'money for another short code credits nothing',
-      later: true,
+      meaning: 'money for another short code credits nothing; unset: any',
     }),
     PAYMENT_ALLOWED_IPS: optional(kind.list(kind.network), {
-      meaning: 'comma list of addresses or CIDR; unset: any',
-      later: true,
+      meaning: 'comma list of addresses or CIDR that may call back; unset: any',
     }),
     TARIFF_PRICE_PER_UNIT: given(kind.price, {
       default: '25.00',

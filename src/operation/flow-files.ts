@@ -30,6 +30,7 @@ const order = [
   'anomalies',
   'money',
   'virtual-meters',
+  'payment-simulator',
   'dashboard',
   'dashboard-payments',
 ];

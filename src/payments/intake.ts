@@ -4,6 +4,7 @@ import { logger } from '../operation/logging.js';
 import { metrics } from '../operation/metrics.js';
 import type { Acceptance } from './acceptance.js';
 import { parseC2bNotice } from './c2b-notice.js';
+import { callbackBytesMax } from './callback-limit.js';
 import type { Rules } from './judge.js';
 import type { Notice } from './notice.js';
 import type { Payment } from './payment.js';
@@ -46,9 +47,6 @@ export interface Intake {
    */
   take(callback: Callback, options: { readonly signal: AbortSignal }): Promise<Taken>;
 }
-
-/** Of a callback's body; real ones have about 1 KiB. */
-export const callbackBytesMax = 65_536;
 
 const accepted: ProviderAnswer = { ResultCode: 0, ResultDesc: 'Accepted' };
 const log = logger('payments');

@@ -19,8 +19,12 @@ import meterDatabase from '../../nodes/meter-database.js';
 import meterKeyring from '../../nodes/meter-keyring.js';
 import meterInbound from '../../nodes/meter-inbound.js';
 import meterMqtt from '../../nodes/meter-mqtt.js';
+import meterPayments from '../../nodes/meter-payments.js';
 import meterQuery from '../../nodes/meter-query.js';
 import mqttAuthority from '../../nodes/mqtt-authority.js';
+import paymentIntake from '../../nodes/payment-intake.js';
+import paymentPrompt from '../../nodes/payment-prompt.js';
+import paymentSimulator from '../../nodes/payment-simulator.js';
 import readingAnswer from '../../nodes/reading-answer.js';
 import readingBatch from '../../nodes/reading-batch.js';
 import quarantineDesk from '../../nodes/quarantine-desk.js';
@@ -81,6 +85,10 @@ const all: ((RED: NodeAPI) => void)[] = [
   anomalyList,
   anomalyWatch,
   activityWindow,
+  meterPayments,
+  paymentIntake,
+  paymentPrompt,
+  paymentSimulator,
   virtualMeter,
 ];
 
@@ -113,13 +121,17 @@ export interface RunningFlow {
 
 helper.init(require.resolve('node-red'));
 
-export async function startFlow(nodes: readonly FlowNode[]): Promise<RunningFlow> {
+/** `credentials` of config nodes by their id, as flows_cred.json holds them. */
+export async function startFlow(
+  nodes: readonly FlowNode[],
+  credentials: Readonly<Record<string, object>> = {},
+): Promise<RunningFlow> {
   let flow: FlowNode[] = [
     { id: 'tab', type: 'tab', label: 'Test' },
     ...nodes.map((node) => (isConfig(node) ? node : { z: 'tab', x: 0, y: 0, wires: [], ...node })),
   ];
   await helper.startServer();
-  await helper.load(all, flow);
+  await helper.load(all, flow, credentials);
   const inbox = new Map<string, FlowMessage[]>();
   const statuses = new Map<string, NodeStatus>();
   const watched = new WeakSet<Node>();
@@ -178,5 +190,5 @@ function keep(inbox: Map<string, FlowMessage[]>, id: string, message: FlowMessag
 }
 
 function isConfig({ type }: FlowNode): boolean {
-  return type === 'meter-database' || type === 'meter-mqtt' || type === 'meter-keyring';
+  return ['meter-database', 'meter-mqtt', 'meter-keyring', 'meter-payments'].includes(type);
 }

@@ -6,6 +6,7 @@ import { devicePaths, deviceSchemas } from './devices.js';
 import type { Document, Paths } from './model.js';
 import { moneyPaths, moneySchemas } from './money.js';
 import { operationPaths, operationSchemas } from './operation.js';
+import { paymentPaths, paymentSchemas } from './payments.js';
 import { quarantinePaths, quarantineSchemas } from './quarantine.js';
 import { readingPaths, readingSchemas } from './readings.js';
 import { refusalSchemas } from './refusals.js';
@@ -44,6 +45,7 @@ export function openApiDocument(version: string): Document {
       submissionPaths,
       balancePaths,
       moneyPaths,
+      paymentPaths,
       brokerPaths,
       operationPaths,
     ),
@@ -57,6 +59,7 @@ export function openApiDocument(version: string): Document {
         ...submissionSchemas,
         ...balanceSchemas,
         ...moneySchemas,
+        ...paymentSchemas,
         ...brokerSchemas,
         ...operationSchemas,
         ...refusalSchemas,
