@@ -17,6 +17,8 @@ const outcomes: Readonly<Record<string, ActivityOutcome | undefined>> = {
   quarantined: 'rejected',
   messages: 'message',
   kept: 'message',
+  // Consumption reports that moved a balance.
+  applied: 'message',
 };
 
 /** Sums up what passes, for a dashboard: rates, totals, the last items, the last refusals. */

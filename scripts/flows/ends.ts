@@ -3,6 +3,8 @@
  * a mistake. Widgets of the dashboard are ends by themselves.
  */
 export const ends: Readonly<Record<string, readonly number[]>> = {
+  // The tab Payment sends, and tells of it.
+  'Ingestion/Deduct consumption': [4, 5],
   // Nothing has changed.
   'Payment/Take the callback': [5],
   // The callback that follows tells it.

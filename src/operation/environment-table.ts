@@ -245,7 +245,10 @@ export const groups = {
       meaning: 'where a billing month begins; taken at the first start',
     }),
     LOW_BALANCE_UNITS: given(kind.decimal, { default: '1', meaning: 'at or below it a meter is low' }),
-    BALANCE_DRIFT_UNITS: given(kind.decimal, { default: '0.5', meaning: 'threshold', later: true }),
+    BALANCE_DRIFT_UNITS: given(kind.decimal, {
+      default: '0.5',
+      meaning: 'a meter whose own balance is off by more is reported and told',
+    }),
     MINTING_URL: optional(kind.url('http', 'https'), { meaning: 'minting service', later: true }),
   },
   'Logins and secrets': {

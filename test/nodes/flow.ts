@@ -7,6 +7,7 @@ import activityWindow from '../../nodes/activity-window.js';
 import anomalyList from '../../nodes/anomaly-list.js';
 import anomalyWatch from '../../nodes/anomaly-watch.js';
 import apiError from '../../nodes/api-error.js';
+import balanceSync from '../../nodes/balance-sync.js';
 import batchResult from '../../nodes/batch-result.js';
 import batchWorker from '../../nodes/batch-worker.js';
 import deviceKeys from '../../nodes/device-keys.js';
@@ -20,6 +21,7 @@ import meterKeyring from '../../nodes/meter-keyring.js';
 import meterInbound from '../../nodes/meter-inbound.js';
 import meterMqtt from '../../nodes/meter-mqtt.js';
 import meterPayments from '../../nodes/meter-payments.js';
+import meterLedger from '../../nodes/meter-ledger.js';
 import meterQuery from '../../nodes/meter-query.js';
 import mqttAuthority from '../../nodes/mqtt-authority.js';
 import paymentIntake from '../../nodes/payment-intake.js';
@@ -75,11 +77,13 @@ const all: ((RED: NodeAPI) => void)[] = [
   batchWorker,
   batchResult,
   messageStore,
+  balanceSync,
   messageQuarantine,
   quarantineDesk,
   devicePresence,
   deviceRegistry,
   deviceKeys,
+  meterLedger,
   meterQuery,
   apiError,
   anomalyList,
