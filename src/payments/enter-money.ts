@@ -1,7 +1,6 @@
 import type { Session } from '../database/database.js';
-import { ensureAccounts, lockAccounts } from '../ledger/accounts.js';
 import { parseAmount } from '../ledger/money.js';
-import { sell, type Sale } from '../ledger/sale.js';
+import { sellAll, type Sale, type SaleOrder } from '../ledger/sale.js';
 import { toSuspense } from '../ledger/suspense.js';
 import { wantBalanceCommands, type NewPayment } from './payment-store.js';
 
@@ -18,46 +17,25 @@ const caller = 'provider';
  * move nothing. @returns the sales by payment
  */
 export async function enterMoney(tx: Session, stored: readonly Stored[]): Promise<Map<string, Sale>> {
-  const credited = stored
-    .flatMap(({ payment, payment_id }) => {
-      const { outcome, meter_id, amount, notice } = payment;
-      if (outcome !== 'accepted' || meter_id === null || amount === null) return [];
-      return [
-        {
-          paymentId: payment_id,
-          meterId: meter_id,
-          amount: parseAmount(amount),
-          paidAt: dateOf(notice.paid_at),
-        },
-      ];
-    })
-    .sort((a, b) =>
-      a.meterId < b.meterId ? -1 : a.meterId > b.meterId ? 1 : Number(a.paymentId) - Number(b.paymentId),
-    );
-  const meterIds = [...new Set(credited.map(({ meterId }) => meterId))];
-  if (meterIds.length > 1) await lockTogether(tx, meterIds, stored[0]?.payment.currency ?? null);
-  const sales = new Map<string, Sale>();
-  for (const order of credited) sales.set(order.paymentId, await sell(tx, { ...order, caller }));
+  const orders = stored.flatMap(orderOf);
+  const sales = await sellAll(tx, orders);
   for (const { payment, payment_id } of stored) {
     if (payment.outcome !== 'suspense' || payment.amount === null) continue;
     const paidAt = dateOf(payment.notice.paid_at);
     await toSuspense(tx, { paymentId: payment_id, amount: parseAmount(payment.amount), paidAt, caller });
   }
-  await wantBalanceCommands(tx, meterIds);
-  return sales;
+  await wantBalanceCommands(
+    tx,
+    orders.map(({ meterId }) => meterId),
+  );
+  return new Map(sales.map((sale) => [sale.paymentId, sale]));
 }
 
-/** Before the first sale of several, so that all their accounts are locked in everybody's order. */
-async function lockTogether(
-  tx: Session,
-  meterIds: readonly string[],
-  currency: string | null,
-): Promise<void> {
-  const locked = new Set((await lockAccounts(tx, meterIds)).map(({ meterId }) => meterId));
-  const missing = meterIds.filter((meterId) => !locked.has(meterId));
-  if (missing.length === 0) return;
-  await ensureAccounts(tx, missing, currency);
-  await lockAccounts(tx, meterIds);
+function orderOf({ payment, payment_id }: Stored): SaleOrder[] {
+  const { outcome, meter_id, amount, notice } = payment;
+  if (outcome !== 'accepted' || meter_id === null || amount === null) return [];
+  const paidAt = dateOf(notice.paid_at);
+  return [{ paymentId: payment_id, meterId: meter_id, amount: parseAmount(amount), paidAt, caller }];
 }
 
 function dateOf(time: number | null): Date | null {
