@@ -1,12 +1,16 @@
 import type { NodeAPI, NodeDef } from 'node-red';
-import { errorAnswer, type ErrorAnswer } from '../src/http/errors.js';
+import { errorAnswer, ownErrorAnswer, type OwnCode } from '../src/http/errors.js';
 import { defineNode } from './define-node.js';
 import { answer } from './outcome.js';
 import { numberSetting } from './setting.js';
 
 interface Config extends NodeDef {
-  /** Error codes of the integrator's own, with the status that they answer. */
-  codes: { readonly code: string; readonly status: string | number }[];
+  /** Error codes of the integrator's own, with the status that they answer, and when to come back ('': as usual). */
+  codes: {
+    readonly code: string;
+    readonly status: string | number;
+    readonly retryAfterSeconds?: string | number;
+  }[];
 }
 
 /** Behind a Catch: turns what it caught into the API's error answer; an unknown failure tells nothing of itself. */
@@ -15,14 +19,12 @@ export default function (RED: NodeAPI): void {
     type: 'api-error',
     outputs: ['response'],
     start(config, host) {
-      const own = new Map<string, number>();
-      for (const { code, status } of config.codes ?? []) {
-        own.set(code, numberSetting(status, 500, { name: code, min: 400, max: 599, whole: true }));
-      }
+      const own = ownCodes(config.codes ?? []);
       host.status('idle', 'ready');
       return {
         input(message, emit) {
-          const { status, headers, body } = ownAnswer(own, message['error']) ?? errorAnswer(message['error']);
+          const { status, headers, body } =
+            ownErrorAnswer(own, message['error']) ?? errorAnswer(message['error']);
           host.status(status >= 500 ? 'error' : 'warning', `${status} ${body.error.code}`);
           // The answer says nothing of it, and what Catch takes is not logged by Node-RED.
           if (body.error.code === 'INTERNAL') host.node.error(describe(message['error']));
@@ -33,6 +35,27 @@ export default function (RED: NodeAPI): void {
   });
 }
 
+function ownCodes(rows: Config['codes']): Map<string, OwnCode> {
+  const whole = true;
+  return new Map(
+    rows.map(({ code, status, retryAfterSeconds = '' }) => [
+      code,
+      {
+        status: numberSetting(status, 500, { name: code, min: 400, max: 599, whole }),
+        retryAfterSeconds:
+          retryAfterSeconds === ''
+            ? undefined
+            : numberSetting(retryAfterSeconds, 0, {
+                name: `Retry after of ${code}`,
+                min: 0,
+                max: 86_400,
+                whole,
+              }),
+      },
+    ]),
+  );
+}
+
 /** What Catch hands on: the message, and the node that it came from. */
 function describe(error: unknown): string {
   const { message, source } = (error ?? {}) as {
@@ -40,13 +63,4 @@ function describe(error: unknown): string {
     source?: { name?: string; type?: string };
   };
   return `${source?.name ?? source?.type ?? 'a node'}: ${String(message)}`;
-}
-
-function ownAnswer(own: ReadonlyMap<string, number>, error: unknown): ErrorAnswer | undefined {
-  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
-  const status = typeof code === 'string' ? own.get(code) : undefined;
-  if (status === undefined || typeof code !== 'string') return undefined;
-  // Catch hands on `error.toString()`, which begins with the class name.
-  const text = String(message).replace(/^\w*Error: /, '');
-  return { status, headers: {}, body: { error: { code, message: text } } };
 }

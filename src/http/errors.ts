@@ -31,6 +31,25 @@ export function errorAnswer(error: unknown): ErrorAnswer {
   return answer(status, known.code, known.message, known.details, known.retryAfterSeconds);
 }
 
+/** A code of an integrator's own: what it answers, and when to come back unless the error itself says so. */
+export interface OwnCode {
+  readonly status: number;
+  readonly retryAfterSeconds: number | undefined;
+}
+
+/** The same for errors with such a code; undefined for all others. Their text is the integrator's, and is told. */
+export function ownErrorAnswer(own: ReadonlyMap<string, OwnCode>, error: unknown): ErrorAnswer | undefined {
+  const { code, message, retryAfterSeconds } = (error ?? {}) as Readonly<Record<string, unknown>>;
+  const known = typeof code === 'string' ? own.get(code) : undefined;
+  if (known === undefined || typeof code !== 'string') return undefined;
+  // Catch hands on `error.toString()`, which begins with the class name.
+  const text = String(message).replace(/^\w*Error: /, '');
+  const seconds = Number.isSafeInteger(retryAfterSeconds)
+    ? Number(retryAfterSeconds)
+    : known.retryAfterSeconds;
+  return answer(known.status, code, text, undefined, seconds);
+}
+
 /** Answers with an error, once; a response that has begun is left alone. */
 export function writeError(response: ServerResponse, error: unknown): void {
   if (response.headersSent) {

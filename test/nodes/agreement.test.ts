@@ -72,6 +72,17 @@ describe('A node and its partners agree', () => {
         }
       });
 
+      it('has a field for each column of its lists', () => {
+        for (const [, list = '', columns = ''] of source.matchAll(/^ {2}(\w+): \{([^}]*)\}\[\];/gm)) {
+          const names = [...columns.matchAll(/(\w+)\??:/g)].map(([, name = '']) => name);
+          assert.ok(names.length > 0, list);
+          for (const name of names) {
+            assert.ok(html.includes(`class="${type}-${name}"`), `no field ${type}-${name}`);
+            assert.match(html, new RegExp(`\\.find\\('\\.${type}-${name}'\\)`), `${name} is not saved`);
+          }
+        }
+      });
+
       it('has as many ports as outputs, each with its name', () => {
         if (isConfig) return assert.equal(outputs.length, 0);
         assert.equal(definition.outputs, outputs.length);
@@ -151,6 +162,16 @@ describe('A node and its partners agree', () => {
       });
     });
   }
+
+  it('api-error takes rows with a time to come back, and without', () => {
+    const { validate } = registered('api-error', read('api-error.html')).defaults['codes'] ?? {};
+    const isValid = validate as (rows: object[]) => boolean;
+    const row = { code: 'RELAY_JAMMED', status: 503 };
+    for (const retryAfterSeconds of [undefined, '', 0, '30', 86_400])
+      assert.ok(isValid([{ ...row, retryAfterSeconds }]), String(retryAfterSeconds));
+    for (const retryAfterSeconds of ['soon', -1, 1.5, 86_401])
+      assert.ok(!isValid([{ ...row, retryAfterSeconds }]), String(retryAfterSeconds));
+  });
 
   it('and no partner is without its node', () => {
     const partners = [

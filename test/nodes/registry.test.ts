@@ -4,6 +4,12 @@ import { eventually } from '../support/eventually.js';
 import { freePort } from '../support/ports.js';
 import { startFlow, stopFlow, type FlowMessage, type RunningFlow } from './flow.js';
 
+const ownCodes = [
+  { code: 'RELAY_JAMMED', status: '422' },
+  { code: 'RELAY_BUSY', status: '429' },
+  { code: 'RELAY_COOLING', status: '503', retryAfterSeconds: '120' },
+];
+
 describe('device-registry, meter-query and api-error', () => {
   let test: TestDatabase;
   before(async () => {
@@ -31,7 +37,7 @@ describe('device-registry, meter-query and api-error', () => {
       wires: [['result'], ['refused']],
     },
     { id: 'catch', type: 'catch', scope: null, wires: [['error']] },
-    { id: 'error', type: 'api-error', codes: [{ code: 'RELAY_JAMMED', status: '422' }], wires: [['answer']] },
+    { id: 'error', type: 'api-error', codes: ownCodes, wires: [['answer']] },
     { id: 'result', type: 'helper' },
     { id: 'refused', type: 'helper' },
     { id: 'answer', type: 'helper' },
@@ -123,6 +129,20 @@ describe('device-registry, meter-query and api-error', () => {
     assert.equal((answer['headers'] as Record<string, string>)['retry-after'], '5');
     assert.equal((answer.payload as { error: { code: string } }).error.code, 'DATABASE_UNAVAILABLE');
   });
+
+  for (const [what, error, retryAfter] of [
+    ['its dialog says', { code: 'RELAY_COOLING' }, '120'],
+    ['the error itself says, above all', { code: 'RELAY_COOLING', retryAfterSeconds: 7 }, '7'],
+    ['is usual for its status', { code: 'RELAY_BUSY' }, '60'],
+    ['nobody says where it would not help', { code: 'RELAY_JAMMED' }, undefined],
+  ] as const) {
+    it(`a code of the integrator’s own tells when to come back: as ${what}`, async () => {
+      const running = await startFlow(flow());
+      running.send('error', { error: { message: 'Error: The relay.', ...error } });
+      const answer = await one(running, 'answer');
+      assert.equal((answer['headers'] as Record<string, string>)['retry-after'], retryAfter);
+    });
+  }
 
   for (const { title, error, statusCode, text } of [
     {
