@@ -24,7 +24,7 @@ import {
 
 const own = 'meters/METER001/readings';
 /** Longer than 10,000 connections take to open. */
-const connectTimeoutMs = 8_000;
+const connectTimeoutMs = 10_000;
 const quarterAgo = Date.now() - 900_000;
 
 /** [M-12], [M-15], [S-2]: each abuse has its outcome, and the steady meter beside it never notices. */
@@ -52,7 +52,7 @@ describe('Abuse of the broker', function () {
   }
 
   /** Lets the abuse happen and then asks the steady meter. */
-  async function beside(abuse: () => Promise<void>): Promise<Lap> {
+  async function beside(abuse: () => Promise<void>, p99MaxMs = 250): Promise<Lap> {
     await lap();
     await abuse();
     await delay(200);
@@ -63,7 +63,7 @@ describe('Abuse of the broker', function () {
       `${found.sent} sent, ${found.acknowledged} acknowledged`,
     );
     // Generous, because the machine of a test run has other things to do; a process that stalls shows far more.
-    const most = Math.max(250, 5 * calmP99);
+    const most = Math.max(p99MaxMs, 5 * calmP99);
     assert.ok(found.p99Ms < most, `p99 ${found.p99Ms.toFixed(1)} ms, calm ${calmP99.toFixed(1)} ms`);
     return found;
   }
@@ -257,16 +257,18 @@ describe('Abuse of the broker', function () {
 
     it('10,000 connections that say nothing, or one byte of a CONNECT, are closed in time, and none before', async () => {
       needOpenFiles(10_000);
-      const crowd = await Crowd.start(port);
+      const crowd = await Crowd.start(port, 1);
+      // The crowd's own process takes one of this machine's cores meanwhile.
+      const p99MaxMs = 500;
       try {
         const says = Array.from({ length: 10_000 }, (_, n) => (n % 3 === 0 ? '10' : ''));
-        await beside(() => crowd.silent(says));
+        await beside(() => crowd.silent(says), p99MaxMs);
         await beside(async () => {
           const { count, shortestMs, longestMs } = await crowd.closed();
           assert.equal(count, 10_000);
           assert.ok(shortestMs >= connectTimeoutMs, `${Math.round(shortestMs)} ms, the shortest`);
           assert.ok(longestMs < connectTimeoutMs + 5_000, `${Math.round(longestMs)} ms, the longest`);
-        });
+        }, p99MaxMs);
       } finally {
         crowd.end();
       }

@@ -41,6 +41,8 @@ export interface Lifetimes {
 export type Outcomes = Record<string, number>;
 
 const answerMs = 60_000;
+const wave = 100;
+const pauseMs = 20;
 let lives: Promise<number>[] = [];
 let sockets: Socket[] = [];
 
@@ -56,8 +58,14 @@ async function obey(order: SilentOrder | LoginOrder | ClosedOrder): Promise<numb
   return { count: found.length, shortestMs: Math.min(...found), longestMs: Math.max(...found) };
 }
 
-async function openSilent({ port, from, says }: SilentOrder): Promise<number> {
-  const opened = from.map(
+/** In waves, so that the crowd does not take the cores that the broker runs on. */
+async function openSilent(order: SilentOrder): Promise<number> {
+  for (let first = 0; first < order.from.length; first += wave) await openWave(order, first);
+  return order.from.length;
+}
+
+async function openWave({ port, from, says }: SilentOrder, first: number): Promise<void> {
+  const opened = from.slice(first, first + wave).map(
     (localAddress, n) =>
       new Promise<void>((resolve) => {
         const socket = connect({ port, host: '127.0.0.1', localAddress });
@@ -68,7 +76,7 @@ async function openSilent({ port, from, says }: SilentOrder): Promise<number> {
         lives.push(life);
         socket.on('error', () => {});
         socket.on('connect', () => {
-          const bytes = Buffer.from(says[n] ?? '', 'hex');
+          const bytes = Buffer.from(says[first + n] ?? '', 'hex');
           if (bytes.length > 0) socket.write(bytes);
           resolve();
         });
@@ -77,7 +85,7 @@ async function openSilent({ port, from, says }: SilentOrder): Promise<number> {
       }),
   );
   await Promise.all(opened);
-  return opened.length;
+  await new Promise((resolve) => setTimeout(resolve, pauseMs));
 }
 
 async function logIn({ port, logins, before }: LoginOrder): Promise<Outcomes> {
