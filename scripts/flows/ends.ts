@@ -5,10 +5,14 @@
 export const ends: Readonly<Record<string, readonly number[]>> = {
   // The tab Payment sends, and tells of it.
   'Ingestion/Deduct consumption': [4, 5],
+  // The tab Ingestion takes in what meters report.
+  'Payment/Tell the meter': [0, 1, 2, 3, 6],
   // Nothing has changed.
   'Payment/Take the callback': [5],
   // The callback that follows tells it.
-  'Payment simulator/The provider': [0, 2],
+  'Payment simulator/The provider': [2],
+  // This question cannot be refused.
+  'Payment simulator/What it ever paid': [1],
   // Both are shown over HTTP; an integrator may tell somebody.
   'Batch submission/Take a batch': [1],
   'Batch submission/Write down the result': [0],
