@@ -13,17 +13,33 @@ export interface MeterConnection {
 
 export interface LineHooks {
   up(client: MqttClient): void;
-  down(reason: string): void;
   message(topic: string, text: string): void;
+  /** The client was ended: what was under way goes over the next one. */
+  ended(): void;
+  changed(): void;
+  log(level: 'debug' | 'warn', line: string): void;
 }
 
-/** A meter's connection: it comes back by itself until it is closed. */
+export interface LineState {
+  readonly connection: 'stopped' | 'connecting' | 'online' | 'offline';
+  /** Why it is offline. */
+  readonly reason: string | null;
+  /** The network is cut, by hand. */
+  readonly cut: boolean;
+}
+
+/** A meter's connection: it comes back by itself until it is stopped or cut. */
 export interface MeterLine {
-  open(): void;
-  /** `rudely`: as a cut network or a power failure would, without DISCONNECT. */
-  close(how: 'politely' | 'rudely'): Promise<void>;
+  start(): void;
+  stop(how: 'politely' | 'rudely'): Promise<void>;
+  /** As a failing network would, without DISCONNECT. */
+  cut(): Promise<void>;
+  restore(): void;
+  /** As a reset would; it connects anew when `booted` has been called, unless it is cut or stopped. */
+  reboot(booted: () => void): Promise<void>;
   /** While connected. */
   readonly client: MqttClient | undefined;
+  readonly state: LineState;
 }
 
 const reconnectMs = 1_000;
@@ -35,19 +51,23 @@ const reconnectRefusedMs = 30_000;
 /** A broker that does not read must not keep us. */
 const closeMs = 1_000;
 
-export function createMeterLine(meterId: string, connection: MeterConnection, hooks: LineHooks): MeterLine {
+export function createMeterLine(meterId: string, broker: MeterConnection, hooks: LineHooks): MeterLine {
   let current: MqttClient | undefined;
+  let connection: LineState['connection'] = 'stopped';
+  let reason: string | null = null;
+  let isCut = false;
 
   function open(): void {
-    if (current !== undefined) return;
-    const opened = connect(connectOptions(meterId, connection));
+    if (current !== undefined || isCut || connection === 'stopped') return;
+    [connection, reason] = ['connecting', null];
+    const opened = connect(connectOptions(meterId, broker));
     current = opened;
     let refusedMs = reconnectMs;
-    const { tls, trust } = connection;
+    const { tls, trust } = broker;
     if (tls === true && trust !== undefined) keepTrust(opened, trust);
     opened.on('connect', () => {
       opened.options.reconnectPeriod = refusedMs = reconnectMs;
-      if (current === opened) hooks.up(opened);
+      if (current === opened) up(opened);
     });
     opened.on('message', (topic, payload) => {
       if (current === opened) hooks.message(topic, payload.toString());
@@ -56,25 +76,67 @@ export function createMeterLine(meterId: string, connection: MeterConnection, ho
       const refused = error.code === 4 || error.code === 5;
       opened.options.reconnectPeriod = refused ? refusedMs : reconnectMs;
       if (refused) refusedMs = Math.min(refusedMs * 2, reconnectRefusedMs);
-      if (current === opened) hooks.down(error.message);
+      if (current === opened) down(error.message, error.message);
     });
     opened.on('close', () => {
-      if (current === opened) hooks.down('connection lost');
+      if (current === opened && connection === 'online')
+        down('connection lost', 'connection lost, buffering');
     });
   }
 
-  async function close(how: 'politely' | 'rudely'): Promise<void> {
+  function up(client: MqttClient): void {
+    const { localAddress } = client.stream as { localAddress?: string };
+    hooks.log('debug', `WiFi connected: ${localAddress ?? 'unknown'}`);
+    hooks.log('debug', `MQTT connected: ${broker.host}`);
+    [connection, reason] = ['online', null];
+    hooks.up(client);
+    hooks.changed();
+  }
+
+  function down(why: string, line: string): void {
+    if (reason !== why) hooks.log('warn', line);
+    [connection, reason] = ['offline', why];
+    hooks.changed();
+  }
+
+  async function end(how: 'politely' | 'rudely'): Promise<void> {
     const ending = current;
     current = undefined;
-    if (ending === undefined) return;
-    await within(closeMs, ending.endAsync(how === 'rudely' || !ending.connected));
+    if (ending !== undefined) await within(closeMs, ending.endAsync(how === 'rudely' || !ending.connected));
+    hooks.ended();
   }
 
   return {
-    open,
-    close,
+    start() {
+      [connection, isCut] = ['connecting', false];
+      open();
+    },
+    async stop(how) {
+      [connection, reason] = ['stopped', null];
+      await end(how);
+    },
+    async cut() {
+      isCut = true;
+      [connection, reason] = ['offline', 'network cut'];
+      hooks.changed();
+      await end('rudely');
+    },
+    restore() {
+      isCut = false;
+      open();
+    },
+    async reboot(booted) {
+      [connection, reason] = ['offline', isCut ? 'network cut' : 'rebooting'];
+      hooks.changed();
+      await end('rudely');
+      booted();
+      open();
+    },
     get client() {
       return current?.connected === true ? current : undefined;
+    },
+    get state() {
+      return { connection, reason, cut: isCut };
     },
   };
 }

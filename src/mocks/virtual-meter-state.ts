@@ -1,11 +1,9 @@
+import type { LineState } from './meter-line.js';
 import type { Status } from './prepaid-messages.js';
 import type { Relay } from './relay.js';
 
-export interface VirtualMeterState {
+export interface VirtualMeterState extends LineState {
   readonly meter_id: string;
-  readonly connection: 'stopped' | 'connecting' | 'online' | 'offline';
-  /** Why it is offline. */
-  readonly reason: string | null;
   /** Readings that the broker acknowledged since the start. */
   readonly acknowledged: number;
   /** Readings not yet acknowledged. */
@@ -26,8 +24,6 @@ export interface VirtualMeterState {
   readonly buffered: number;
   /** The customer's main switch is off: nothing is drawn. */
   readonly paused: boolean;
-  /** The network is cut. */
-  readonly cut: boolean;
 }
 
 /** What can be done to a meter by hand. */

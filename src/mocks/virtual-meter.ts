@@ -62,19 +62,25 @@ export function createVirtualMeter(options: VirtualMeterOptions): VirtualMeter {
   const { meterId, deviceId = meterId, now = Date.now, tickMs = 1_000 } = options;
   const load = loadOf(options.seed, meterId);
   const listeners = new Set<(state: VirtualMeterState) => void>();
-  const line = createMeterLine(meterId, options.mqtt, { up, down, message: heard });
+  const line = createMeterLine(meterId, options.mqtt, {
+    up,
+    message: (topic, text) => prepaid?.heard(topic, text),
+    ended() {
+      prepaid?.ended();
+      readings?.ended();
+    },
+    changed,
+    log: say,
+  });
   /** Memory: both are new after a start. */
   let readings: QuarterReadings | undefined;
   let prepaid: PrepaidProtocol | undefined;
   let running = false;
   let ticker: NodeJS.Timeout | undefined;
   let lastTelemetry = 0;
-  let connection: VirtualMeterState['connection'] = 'stopped';
-  let reason: string | null = null;
   let acknowledged = 0;
   let last: VirtualMeterState['last'] = null;
   let paused = false;
-  let cut = false;
   /** Set by stop(): called when nothing is under way any more. */
   let drained: (() => void) | undefined;
 
@@ -92,13 +98,12 @@ export function createVirtualMeter(options: VirtualMeterOptions): VirtualMeter {
       },
     });
     prepaid = options.prepaid === undefined ? undefined : protocol(options.prepaid);
-    [acknowledged, paused, cut, drained] = [0, false, false, undefined];
+    [acknowledged, paused, drained] = [0, false, undefined];
     say('debug', '=== ESP32 Smart Meter ===');
     say('debug', `${load.kind} profile, ${readings.waiting} readings to send`);
     ticker = setInterval(tick, tickMs);
     tick();
-    [connection, reason] = ['connecting', null];
-    line.open();
+    line.start();
     changed();
   }
 
@@ -117,25 +122,9 @@ export function createVirtualMeter(options: VirtualMeterOptions): VirtualMeter {
   }
 
   function up(client: MqttClient): void {
-    const { localAddress } = client.stream as { localAddress?: string };
-    say('debug', `WiFi connected: ${localAddress ?? 'unknown'}`);
-    say('debug', `MQTT connected: ${options.mqtt.host}`);
-    [connection, reason] = ['online', null];
     lastTelemetry = 0;
     prepaid?.connected(client);
     readings?.tick(now(), client);
-    changed();
-  }
-
-  function down(why: string): void {
-    if (why === 'connection lost' && connection !== 'online') return;
-    if (reason !== why) say('warn', why === 'connection lost' ? 'connection lost, buffering' : why);
-    [connection, reason] = ['offline', why];
-    changed();
-  }
-
-  function heard(topic: string, text: string): void {
-    prepaid?.heard(topic, text);
   }
 
   /** Once a second rather than at computed instants: right also after a sleep or a changed clock. */
@@ -181,9 +170,8 @@ export function createVirtualMeter(options: VirtualMeterOptions): VirtualMeter {
     readings?.drop();
     if (line.client !== undefined && underWay() > 0)
       await within(finishMs, new Promise<void>((done) => (drained = done)));
-    await line.close(underWay() > 0 ? 'rudely' : 'politely');
+    await line.stop(underWay() > 0 ? 'rudely' : 'politely');
     [readings, prepaid] = [undefined, undefined];
-    [connection, reason] = ['stopped', null];
     changed();
   }
 
@@ -197,28 +185,17 @@ export function createVirtualMeter(options: VirtualMeterOptions): VirtualMeter {
     if (what === 'pause' || what === 'resume') {
       paused = what === 'pause';
       prepaid?.tick(Math.round(demand() * 1_000));
-    } else if (what === 'restore') restore();
-    else await interrupt(what);
+    }
+    if (what === 'restore') line.restore();
+    if (what === 'cut') await line.cut();
+    if (what === 'reboot') await line.reboot(booted);
     changed();
   }
 
-  function restore(): void {
-    if (!cut) return;
-    cut = false;
-    [connection, reason] = ['connecting', null];
-    line.open();
-  }
-
-  async function interrupt(what: 'cut' | 'reboot'): Promise<void> {
-    if (what === 'cut') cut = true;
-    [connection, reason] = ['offline', cut ? 'network cut' : 'rebooting'];
-    await line.close('rudely');
-    prepaid?.ended();
-    readings?.ended();
-    if (what === 'cut' || !running) return;
+  function booted(): void {
+    if (!running) return;
     say('debug', '=== ESP32 Smart Meter ===');
     prepaid?.reboot();
-    if (!cut) line.open();
   }
 
   function say(level: keyof MeterLog, text: string): void {
@@ -235,8 +212,7 @@ export function createVirtualMeter(options: VirtualMeterOptions): VirtualMeter {
     const balance = meter?.balance ?? null;
     return {
       meter_id: meterId,
-      connection,
-      reason,
+      ...line.state,
       acknowledged,
       waiting: readings?.waiting ?? 0,
       power_kw: power(),
@@ -248,7 +224,6 @@ export function createVirtualMeter(options: VirtualMeterOptions): VirtualMeter {
       session_total: kwh(meter?.total ?? 0),
       buffered: meter?.reports.size ?? 0,
       paused,
-      cut,
     };
   }
 
