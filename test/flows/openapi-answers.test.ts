@@ -3,7 +3,10 @@ import { createHmac, createSecretKey } from 'node:crypto';
 import { createRequire } from 'node:module';
 import mqtt from 'mqtt';
 import { openApiDocument, type Operation } from '../../src/http/openapi/document.js';
+import { createAcceptance } from '../../src/payments/acceptance.js';
+import { parseC2bNotice } from '../../src/payments/c2b-notice.js';
 import { canonicalString, hmacSignature } from '../../src/readings/signature.js';
+import { c2bBody, receiptOf } from '../payments/callbacks.js';
 import { startAppliance, type Appliance } from '../support/appliance.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
@@ -22,10 +25,39 @@ const seen = new Set<string>();
 
 /** Serves the tab's paths and the appliance's own; the rest of a path template is filled in. */
 const noJob = '0b9f4c1e-6f0e-4d7b-9a52-3c1f5f0f7a11';
-const filled: Readonly<Record<string, string>> = { id: 'METER001', meter_id: 'METER001', job_id: noJob };
+const filled: Readonly<Record<string, string>> = {
+  id: 'METER001',
+  meter_id: 'METER001',
+  job_id: noJob,
+  receipt: receiptOf(1),
+};
 const submit = '/api/meters/submit-reading';
 const batch = '/api/meters/submit-readings-batch';
 const quarantine = '/api/admin/quarantine';
+const suspense = '/api/admin/suspense';
+const allocate = `POST ${suspense}/{id}/allocate`;
+const reverse = 'POST /api/admin/payments/{receipt}/reverse';
+const tariffs = '/api/admin/tariffs';
+
+/** From a time on that no clock of a test comes to. */
+const stepped = {
+  plan: 'stepped',
+  valid_from: '2099-01-01T00:00:00Z',
+  blocks: [
+    { from: 0, price: 20 },
+    { from: 50, price: 31.5 },
+  ],
+};
+
+/** Enough for every request that is about money. */
+const someMoney = {
+  amount: 1,
+  memo: 'x',
+  meter_number: 'METER001',
+  phone_number: '254712345678',
+  plan: 'stepped',
+  price_per_unit: 25,
+};
 
 describe('the API answers as its document says [H-18]', function () {
   this.timeout(150_000);
@@ -170,6 +202,31 @@ describe('the API answers as its document says [H-18]', function () {
     ['GET /api/meters/batches/{job_id}', `/api/meters/batches/${noJob}`, undefined, '404 BATCH_UNKNOWN'],
     ['GET /api/admin/anomalies', '/api/admin/anomalies', undefined, '200'],
     ['GET /api/admin/anomalies', '/api/admin/anomalies?kind=odd', undefined, '400 SCHEMA_INVALID'],
+    ['GET /api/meters/{meter_id}/balance', '/api/meters/METER001/balance', undefined, '200'],
+    ['GET /api/meters/{meter_id}/balance', '/api/meters/%00/balance', undefined, '404 METER_UNKNOWN'],
+    ['GET /api/meters/{meter_id}/statement', '/api/meters/09000030529/statement', undefined, '200'],
+    [
+      'GET /api/meters/{meter_id}/statement',
+      '/api/meters/METER001/statement?kind=odd',
+      undefined,
+      '400 SCHEMA_INVALID',
+    ],
+    ['GET /api/meters/{meter_id}/statement', '/api/meters/NOBODY/statement', undefined, '404 METER_UNKNOWN'],
+    ['GET /api/payments', '/api/payments', undefined, '200'],
+    ['GET /api/payments', '/api/payments?status=open&status=failed', undefined, '200'],
+    ['GET /api/payments', '/api/payments?status=paid', undefined, '400 SCHEMA_INVALID'],
+    [`GET ${suspense}`, suspense, undefined, '200'],
+    [`GET ${suspense}`, `${suspense}?status=accepted`, undefined, '400 SCHEMA_INVALID'],
+    ['GET /api/admin/balances', '/api/admin/balances?search=%00', undefined, '200'],
+    ['GET /api/admin/balances', '/api/admin/balances?low=perhaps', undefined, '400 SCHEMA_INVALID'],
+    ['GET /api/admin/balances/drifts', '/api/admin/balances/drifts', undefined, '200'],
+    ['GET /api/admin/balances/drifts', '/api/admin/balances/drifts?open=1', undefined, '400 SCHEMA_INVALID'],
+    [`GET ${tariffs}`, tariffs, undefined, '200'],
+    [`GET ${tariffs}`, `${tariffs}?limit=0`, undefined, '400 SCHEMA_INVALID'],
+    [`POST ${tariffs}`, tariffs, json('POST', stepped), '201'],
+    [`POST ${tariffs}`, tariffs, json('POST', stepped), '409 TARIFF_EXISTS'],
+    [`POST ${tariffs}`, tariffs, json('POST', { plan: 'x' }), '400 TARIFF_INVALID'],
+    ['PATCH /devices/{id}', '/devices/KEYED', json('PATCH', { tariff_plan: 'stepped' }), '200'],
     ['GET /healthz', '/healthz', undefined, '200'],
     ['GET /readyz', '/readyz', undefined, '200'],
     ['GET /metrics', '/metrics', undefined, '200'],
@@ -274,6 +331,62 @@ describe('the API answers as its document says [H-18]', function () {
     assert.equal((await ask(`GET ${quarantine}`, quarantine)).outcome, '200');
   });
 
+  it('credits, allocates, takes back and charges, each once', async () => {
+    const acceptance = createAcceptance(database.database, { shortCode: null });
+    const pay = (number: number, BillRefNumber: string) =>
+      acceptance.accept(parseC2bNotice(c2bBody({ TransID: receiptOf(number), BillRefNumber })), {
+        signal: new AbortController().signal,
+      });
+    await pay(1, 'METER001');
+    await pay(2, 'nobody');
+    await pay(3, 'nobody');
+    const { text } = await ask(`GET ${suspense}`, `${suspense}?order=asc`);
+    const [second, third] = (JSON.parse(text) as { data: { id: number }[] }).data.map(({ id }) => String(id));
+    const allocateTo = async (id = '', body: object = { meter_number: 'METER001' }) =>
+      (await ask(allocate, `${suspense}/${id}/allocate`, json('POST', body))).outcome;
+    assert.equal(await allocateTo(second, {}), '400 SCHEMA_INVALID');
+    assert.equal(await allocateTo(second, { meter_number: 'NOBODY' }), '404 METER_UNKNOWN');
+    assert.equal(await allocateTo(second), '200');
+    assert.equal(await allocateTo(second), '409 PAYMENT_ALLOCATED');
+    assert.equal(await allocateTo('0'), '404 PAYMENT_UNKNOWN');
+
+    const takeBack = async (receipt: string, body: object = {}) =>
+      (await ask(reverse, `/api/admin/payments/${receipt}/reverse`, json('POST', body))).outcome;
+    assert.equal(await takeBack(receiptOf(1), { reason: 7 }), '400 SCHEMA_INVALID');
+    assert.equal(await takeBack(receiptOf(1).toLowerCase(), { reason: 'Twice' }), '200');
+    assert.equal(await takeBack(receiptOf(1)), '409 PAYMENT_REVERSED');
+    assert.equal(await takeBack(receiptOf(4)), '404 PAYMENT_UNKNOWN');
+    assert.equal(await takeBack(receiptOf(3)), '200', 'money in suspense, too');
+    assert.equal(await allocateTo(third), '409 PAYMENT_REVERSED');
+
+    const charge = async (meter: string, body: object) =>
+      (
+        await ask(
+          'POST /api/admin/meters/{meter_id}/charge',
+          `/api/admin/meters/${meter}/charge`,
+          json('POST', body),
+        )
+      ).outcome;
+    assert.equal(await charge('METER001', { amount: 500, memo: 'New meter' }), '201');
+    assert.equal(await charge('METER001', { amount: 0.001, memo: 'New meter' }), '400 SCHEMA_INVALID');
+    assert.equal(await charge('NOBODY', { amount: 1, memo: 'x' }), '404 METER_UNKNOWN');
+
+    for (const path of [
+      '/api/payments',
+      `${suspense}?status=suspense,allocated,reversed`,
+      '/api/admin/balances',
+    ])
+      assert.equal((await ask(`GET ${path.split('?')[0]}`, path)).outcome, '200');
+    const statement = await ask('GET /api/meters/{meter_id}/statement', '/api/meters/METER001/statement');
+    assert.deepEqual(
+      (JSON.parse(statement.text) as { data: { kind: string }[] }).data.map(({ kind }) => kind),
+      ['charge', 'reversal', 'allocation', 'sale'],
+    );
+    const balance = await ask('GET /api/meters/{meter_id}/balance', '/api/meters/METER001/balance');
+    const { balance: units, arrears } = JSON.parse(balance.text) as { balance: number; arrears: number };
+    assert.deepEqual([units, arrears], [4, 500]);
+  });
+
   it('serves the very document that is checked here', async () => {
     const served = JSON.parse((await ask('GET /openapi.json', '/openapi.json')).text) as typeof document;
     const { info, ...rest } = JSON.parse(JSON.stringify(document)) as typeof document;
@@ -316,7 +429,16 @@ describe('the API answers as its document says [H-18]', function () {
   }
 
   it('tells nothing of a fault of its own', async () => {
-    const tables = ['devices', 'anomalies', 'quarantined_messages', 'reading_batches', 'meter_readings'];
+    const tables = [
+      'devices',
+      'anomalies',
+      'quarantined_messages',
+      'reading_batches',
+      'meter_readings',
+      'payments',
+      'tariffs',
+      'balance_drifts',
+    ];
     for (const table of tables)
       await database.database.query({ text: `alter table ${table} rename to ${table}_away` });
     try {
@@ -441,6 +563,7 @@ function ofTheApi(): { name: string; path: string; init: RequestInit; operation:
                 ? {}
                 : {
                     ...brokerQuestion,
+                    ...someMoney,
                     type: 'meter',
                     algorithm: 'hmac-sha256',
                     ...readingAt(quarter(24)),
@@ -451,7 +574,7 @@ function ofTheApi(): { name: string; path: string; init: RequestInit; operation:
 }
 
 function fill(path: string): string {
-  if (path.startsWith(quarantine)) return path.replace('{id}', '1');
+  if (path.startsWith(quarantine) || path.startsWith(suspense)) return path.replace('{id}', '1');
   return path.replaceAll(/\{(\w+)\}/g, (_all, name: string) => filled[name] ?? name);
 }
 
