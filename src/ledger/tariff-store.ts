@@ -212,13 +212,15 @@ export async function listTariffRows(session: Session, plan: string | null): Pro
   return rows;
 }
 
-/** What a new version has unless it says otherwise. @throws as `readTerms` */
-export async function presetsOf(session: Session): Promise<{ currency: string; timeZone: string }> {
-  const { rows } = await session.query<{ currency: string; timeZone: string }>({
+/**
+ * What a new version has unless it says otherwise; undefined before the first. Nobody else adds one until the end of the
+ * transaction, so that there is one first version, and one currency.
+ */
+export async function lockPresets(tx: Session): Promise<{ currency: string; timeZone: string } | undefined> {
+  await tx.query({ text: 'lock table tariffs in share row exclusive mode' });
+  const { rows } = await tx.query<{ currency: string; timeZone: string }>({
     text: `select currency, time_zone as "timeZone" from tariffs
             where plan = 'default' order by valid_from desc limit 1`,
   });
-  const found = rows[0];
-  if (found === undefined) throw noTariff();
-  return found;
+  return rows[0];
 }

@@ -8,7 +8,7 @@ import { parseDecimal } from './money.js';
 import {
   insertTariff,
   listTariffRows,
-  presetsOf,
+  lockPresets,
   type NewTariffRow,
   type TariffRow,
 } from './tariff-store.js';
@@ -96,7 +96,8 @@ const isNewTariff = ajv.compile<NewTariff>(newTariff);
 const behindMaxMs = 60_000;
 
 /**
- * Adds a version to a plan, or a plan. Versions never change; what is sold keeps its own.
+ * Adds a version to a plan, or a plan. Versions never change; what is sold keeps its own. The very first one is of the
+ * plan `default`, and decides the currency.
  * @throws DomainError TARIFF_INVALID naming each field, TARIFF_EXISTS
  */
 export async function createTariff(
@@ -106,8 +107,7 @@ export async function createTariff(
   now: Date = new Date(),
 ): Promise<TariffVersion> {
   return database.transaction(async (tx) => {
-    const presets = await presetsOf(tx);
-    const wanted = checked(input, { ...presets, now: now.getTime() });
+    const wanted = checked(input, await lockPresets(tx), now.getTime());
     const row = await insertTariff(tx, wanted, caller.name);
     if (row === undefined)
       throw new DomainError('TARIFF_EXISTS', `The plan ${wanted.plan} has a version from this time already.`);
@@ -119,11 +119,10 @@ export async function createTariff(
 interface House {
   readonly currency: string;
   readonly timeZone: string;
-  /** Unix ms */
-  readonly now: number;
 }
 
-function checked(input: unknown, house: House): NewTariffRow {
+/** @param house undefined: this is the first version of all, and says itself what the house has */
+function checked(input: unknown, house: House | undefined, now: number): NewTariffRow {
   if (!isNewTariff(input)) {
     throw invalid(
       (isNewTariff.errors ?? []).map(({ instancePath, message = 'is not valid', params }) => {
@@ -143,17 +142,21 @@ function checked(input: unknown, house: House): NewTariffRow {
   decimals('/payment_fee', payment_fee, 2, wrong);
   decimals('/monthly_fee', monthly_fee, 2, wrong);
   decimals('/arrears_share', arrears_share, 4, wrong);
-  const validFrom = moment({ valid_from: input.valid_from }, 'valid_from', wrong) ?? house.now;
-  if (validFrom < house.now - behindMaxMs)
+  const validFrom = moment({ valid_from: input.valid_from }, 'valid_from', wrong) ?? now;
+  if (validFrom < now - behindMaxMs)
     wrong.push({ path: '/valid_from', message: 'has passed: what is sold stays as it was sold' });
-  const timeZone = input.time_zone ?? house.timeZone;
+  const { currency = house?.currency ?? '', time_zone: timeZone = house?.timeZone ?? '' } = input;
   if (!isTimeZone(timeZone)) wrong.push({ path: '/time_zone', message: 'must be an IANA time zone' });
-  if (input.currency !== undefined && input.currency !== house.currency)
+  if (house !== undefined && currency !== house.currency)
     wrong.push({ path: '/currency', message: `must be ${house.currency}, as all of this installation` });
+  if (house === undefined && currency === '')
+    wrong.push({ path: '/currency', message: 'must be given by the first tariff' });
+  if (house === undefined && input.plan !== 'default')
+    wrong.push({ path: '/plan', message: 'must be default: there is no tariff yet' });
   if (wrong.length > 0) throw invalid(wrong);
   return {
     plan: input.plan,
-    currency: house.currency,
+    currency,
     time_zone: timeZone,
     valid_from: new Date(validFrom).toISOString(),
     payment_fee: String(payment_fee),

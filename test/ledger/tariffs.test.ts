@@ -183,14 +183,25 @@ describe('tariffs', () => {
     await assert.rejects(add(version), { code: 'TARIFF_EXISTS' });
   });
 
-  it('are needed to sell anything', async () => {
+  it('are needed to sell anything; the first one decides the currency', async () => {
     const bare = await createTestDatabase();
-    const paymentId = await keepPayment(bare.database, amountOf('5'));
-    const order = { paymentId, meterId: 'METER001', amount: amountOf('5'), paidAt: null, caller: 'test' };
-    await assert.rejects(
-      bare.database.transaction((tx) => sell(tx, order)),
-      { code: 'CONFIGURATION' },
-    );
-    await bare.drop();
+    try {
+      const paymentId = await keepPayment(bare.database, amountOf('5'));
+      const order = { paymentId, meterId: 'METER001', amount: amountOf('5'), paidAt: null, caller: 'test' };
+      const sale = () => bare.database.transaction((tx) => sell(tx, order));
+      await assert.rejects(sale(), { code: 'CONFIGURATION' });
+      const first = { plan: 'default', price_per_unit: 5, currency: 'UGX', time_zone: 'Africa/Kampala' };
+      for (const wrong of [{ plan: 'other' }, { currency: undefined }, { time_zone: undefined }])
+        await assert.rejects(createTariff(bare.database, { ...first, ...wrong }, operator), {
+          code: 'TARIFF_INVALID',
+        });
+      const both = await Promise.allSettled(
+        ['UGX', 'KES'].map((currency) => createTariff(bare.database, { ...first, currency }, operator)),
+      );
+      assert.deepEqual(both.map(({ status }) => status).sort(), ['fulfilled', 'rejected']);
+      assert.equal((await sale()).units, 10_000n);
+    } finally {
+      await bare.drop();
+    }
   });
 });
