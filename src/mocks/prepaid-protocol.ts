@@ -103,6 +103,7 @@ export function createPrepaidProtocol(options: PrepaidProtocolOptions): PrepaidP
     }
     // With the relay as it was until now.
     meter.measure(now(), watts);
+    const before = meter.balance;
     const outcome = meter.take(command);
     if (outcome === 'old') {
       log('debug', `Balance command of ${command.timestamp} is overtaken`);
@@ -110,7 +111,9 @@ export function createPrepaidProtocol(options: PrepaidProtocolOptions): PrepaidP
     }
     if (outcome === 'taken') {
       asking.taken(now(), meter.reports.unsure);
-      log('info', `Balance updated: ${fourDecimals(command.balance)}`);
+      // A payment has arrived; the rest are answers and corrections.
+      const isMore = before !== null && meter.balance !== null && meter.balance > before;
+      log(isMore ? 'info' : 'debug', `Balance updated: ${fourDecimals(command.balance)}`);
       changed();
     }
     say(topics.balance, confirmationText(meterId, command));
