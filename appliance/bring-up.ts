@@ -10,6 +10,7 @@ import { mqttWays } from '../src/operation/mqtt-ways.js';
 import type { MqttWay } from '../src/operation/mqtt-ways.js';
 import { claimSoleBroker } from '../src/operation/sole-broker.js';
 import type { SoleBroker } from '../src/operation/sole-broker.js';
+import { prepareQueue } from '../src/batches/queue.js';
 import { readCertificates } from '../src/broker/certificates.js';
 import { closeAllBrokers } from '../src/broker/runtime.js';
 import { watchLedger } from '../src/ledger/audit.js';
@@ -48,6 +49,8 @@ export async function bringUp({ root, environment, progress, closing, stopping }
   stopping.throwIfAborted();
 
   const database = await prepareDatabase(environment, closing, progress);
+  const prepared = prepareQueue(database);
+  closing.add('batch queue', () => prepared);
   checks['database'] = () => (database.state === 'up' ? undefined : (database.reason ?? 'down'));
   stopping.throwIfAborted();
   let sole: SoleBroker | undefined;

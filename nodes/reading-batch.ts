@@ -1,7 +1,7 @@
 import type { NodeAPI, NodeDef } from 'node-red';
 import { acquireQueue, releaseQueue } from '../src/batches/queue.js';
 import { createSubmissions, type Submissions, type Submitter } from '../src/batches/submissions.js';
-import type { Database } from '../src/database/database.js';
+import { untilCommitted, type Database } from '../src/database/database.js';
 import { DomainError } from '../src/errors.js';
 import { createValidator } from '../src/readings/validate.js';
 import { createVerifier, type Verifier } from '../src/readings/verify.js';
@@ -36,7 +36,9 @@ export default function (RED: NodeAPI): void {
         ...limits,
       });
       const answers = showAnswers(host);
+      const closing = new AbortController();
       const underWay = new Set<Promise<unknown>>();
+      if (submits(config)) underWay.add(rehearsed(database, submissions, closing.signal));
       return {
         async input(message, emit) {
           const name = chosenOperation(RED, config, message);
@@ -58,6 +60,7 @@ export default function (RED: NodeAPI): void {
           }
         },
         async close() {
+          closing.abort();
           await Promise.allSettled(underWay);
           await verifier?.close();
           await releaseQueue(database);
@@ -72,6 +75,15 @@ function verifierOf(use: Use, config: Config): Verifier | undefined {
   if (textSetting(config.keyring, '') === '') return undefined;
   const { keyring, method } = use<KeyringResource>(config.keyring, 'keyring');
   return createVerifier(keyring, { method });
+}
+
+function submits({ operation, operationType }: Config): boolean {
+  return operationType === 'msg' || operation === 'submit';
+}
+
+/** Once the database is there; without pg-boss the first submission says so itself. */
+async function rehearsed(database: Database, submissions: Submissions, signal: AbortSignal): Promise<void> {
+  await untilCommitted(database, () => submissions.rehearse(), { signal }).catch(() => undefined);
 }
 
 interface Operation {

@@ -59,8 +59,6 @@ const touchMs = 10_000;
 const houseKeepingMs = 60_000;
 const keptDays = 30;
 const closeMs = 4_000;
-/** The start is over by then, and the first submission has not come yet. */
-const warmMs = 4_000;
 
 /**
  * Takes batches from the queue into the flow and writes down what becomes of them. Sleeps until it is notified while
@@ -80,8 +78,6 @@ export function startBatchWorker(database: Database, queue: Queue, options: Work
   listening.catch(() => {});
   const heart = setInterval(() => void touch(), touchMs);
   const house = setInterval(() => void keepHouse(), houseKeepingMs);
-  const warming = setTimeout(() => void queue.warm().catch(() => {}), warmMs);
-  warming.unref();
   heart.unref();
   house.unref();
   let recovered = false;
@@ -253,7 +249,6 @@ export function startBatchWorker(database: Database, queue: Queue, options: Work
     },
     async close() {
       closing.abort();
-      clearTimeout(warming);
       clearInterval(heart);
       clearInterval(house);
       const settled = Promise.allSettled([looping, ...running.values()]);

@@ -85,6 +85,33 @@ describe('Batches of readings [H-7]', () => {
     return rows[0]?.n ?? 0;
   }
 
+  it('are rehearsed at the start without a trace, to the last statement', async () => {
+    const heard: string[] = [];
+    const stop = await database.listen('reading_batches', {
+      handler: (id) => heard.push(id),
+      reset: () => {},
+    });
+    await submissions.rehearse();
+    await submissions.rehearse();
+    const { rows } = await database.query<{ batches: number; jobs: number }>({
+      text: `select (select count(*) from reading_batches)::int as batches, (select count(*) from pgboss.job)::int as jobs`,
+    });
+    assert.deepEqual(rows, [{ batches: 0, jobs: 0 }]);
+    const { job_id } = await submit([reading(await newMeter(), 0)]);
+    await eventually(() => assert.deepEqual(heard, [job_id]), { timeoutMs: 5_000 });
+    await stop();
+    work();
+    await ended(job_id);
+  });
+
+  it('whose rehearsal fails, fail where a caller hears it', async () => {
+    const away = openDatabase({ url: 'postgres://nobody@127.0.0.1:1/nothing', connectionsMax: 1 });
+    const alone = createSubmissions(away, acquireQueue(away), { validator: createValidator() });
+    await assert.rejects(alone.rehearse(), { code: 'DATABASE_UNAVAILABLE' });
+    await releaseQueue(away);
+    await away.close();
+  });
+
   it('are judged at once and stored by a worker, failures named by index', async () => {
     const meter = await newMeter();
     const accepted = await submit([
