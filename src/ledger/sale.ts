@@ -3,8 +3,8 @@ import { lockMeters, type MeterAccounts } from './accounts.js';
 import { postAll, type Entry } from './entries.js';
 import { fromTenThousandths, type Amount } from './money.js';
 import { saveSales } from './sale-store.js';
-import { readTerms, type Terms } from './tariff-store.js';
 import { price, type Priced } from './tariff.js';
+import { readTerms, type Terms } from './terms.js';
 
 export interface SaleOrder {
   /** Of the row in payments, made in this database transaction or before. */
