@@ -106,23 +106,6 @@ describe('a correction', () => {
       assert.equal(reversed.arrears, 0n);
       assert.deepEqual(await balances(test.database), { provider: '-40', 'credit METER001': '40' });
     });
-
-    for (const [credit, arrears, moved] of [
-      ['0', '0', '0'],
-      ['0.0004', '-5', '0'],
-      ['-0.0004', '-5', '-0.01'],
-      ['-0.01', '0', '-0.01'],
-      ['0', '40', '-40'],
-      ['-10', '40', '-40'],
-      ['-50.001', '40', '-50.01'],
-    ] as const) {
-      it(`settles a credit of ${credit} and arrears of ${arrears} by ${moved}`, () => {
-        const settled = settlement(amountOf(credit), amountOf(arrears));
-        assert.equal(settled, amountOf(moved));
-        assert.ok(amountOf(credit) - settled >= 0n);
-        assert.ok(amountOf(arrears) + settled <= 0n);
-      });
-    }
   });
 
   describe('by allocation', () => {
@@ -209,4 +192,23 @@ describe('a correction', () => {
       await refuse('METER009', 1, 'x', 'METER_UNKNOWN');
     });
   });
+});
+
+describe('the settlement of a reversal', () => {
+  for (const [credit, arrears, moved] of [
+    ['0', '0', '0'],
+    ['0.0004', '-5', '0'],
+    ['-0.0004', '-5', '-0.01'],
+    ['-0.01', '0', '-0.01'],
+    ['0', '40', '-40'],
+    ['-10', '40', '-40'],
+    ['-50.001', '40', '-50.01'],
+  ] as const) {
+    it(`settles a credit of ${credit} and arrears of ${arrears} by ${moved}`, () => {
+      const settled = settlement(amountOf(credit), amountOf(arrears));
+      assert.equal(settled, amountOf(moved));
+      assert.ok(amountOf(credit) - settled >= 0n);
+      assert.ok(amountOf(arrears) + settled <= 0n);
+    });
+  }
 });

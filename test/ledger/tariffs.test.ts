@@ -132,50 +132,6 @@ describe('tariffs', () => {
     assert.equal(told.rowCount, 2);
   });
 
-  const refusals: readonly (readonly [title: string, version: unknown, path: string])[] = [
-    ['nothing', null, ''],
-    ['no price', {}, '/blocks'],
-    ['a price and blocks', { price_per_unit: 5, blocks: [{ from: 0, price: 5 }] }, '/blocks'],
-    ['a price of 0', { price_per_unit: 0 }, '/price_per_unit'],
-    ['a price of 5 decimals', { price_per_unit: 1.00001 }, '/blocks/0/price'],
-    ['blocks that do not begin at 0', { blocks: [{ from: 1, price: 5 }] }, '/blocks/0/from'],
-    [
-      'blocks that do not rise',
-      {
-        blocks: [
-          { from: 0, price: 5 },
-          { from: 0, price: 6 },
-        ],
-      },
-      '/blocks/1/from',
-    ],
-    ['no blocks', { blocks: [] }, '/blocks'],
-    ['a fee below a cent', { price_per_unit: 5, payment_fee: 0.001 }, '/payment_fee'],
-    ['a negative fee', { price_per_unit: 5, monthly_fee: -1 }, '/monthly_fee'],
-    ['a share above 1', { price_per_unit: 5, arrears_share: 1.1 }, '/arrears_share'],
-    ['a time that has passed', { price_per_unit: 5, valid_from: '2026-12-31T23:00:00Z' }, '/valid_from'],
-    ['no time', { price_per_unit: 5, valid_from: 'tomorrow' }, '/valid_from'],
-    ['no time zone', { price_per_unit: 5, time_zone: 'Africa/Atlantis' }, '/time_zone'],
-    ['another currency', { price_per_unit: 5, currency: 'EUR' }, '/currency'],
-    ['a name that is none', { plan: 'a b', price_per_unit: 5 }, '/plan'],
-  ];
-  for (const [title, version, path] of refusals) {
-    it(`refuse ${title}`, async () => {
-      const input = version === null ? null : { plan: 'default', ...(version as object) };
-      await assert.rejects(
-        createTariff(test.database, input, operator, new Date('2027-01-01T00:00:00Z')),
-        (error: { code?: string; details?: { path: string }[] }) => {
-          assert.equal(error.code, 'TARIFF_INVALID');
-          assert.ok(
-            error.details?.some((detail) => detail.path === path),
-            JSON.stringify(error.details),
-          );
-          return true;
-        },
-      );
-    });
-  }
-
   it('have one version from one time', async () => {
     const version = { price_per_unit: 5, valid_from: '2027-02-01T00:00:00Z' };
     const both = await Promise.allSettled([add(version), add(version)]);
@@ -204,4 +160,57 @@ describe('tariffs', () => {
       await bare.drop();
     }
   });
+});
+
+describe('a version of a tariff', () => {
+  let test: TestDatabase;
+  before(async () => {
+    test = await createTestDatabase();
+    await openBooks(test.database);
+  });
+  after(() => test.drop());
+
+  const refusals: readonly (readonly [title: string, version: unknown, path: string])[] = [
+    ['nothing', null, ''],
+    ['no price', {}, '/blocks'],
+    ['a price and blocks', { price_per_unit: 5, blocks: [{ from: 0, price: 5 }] }, '/blocks'],
+    ['a price of 0', { price_per_unit: 0 }, '/price_per_unit'],
+    ['a price of 5 decimals', { price_per_unit: 1.00001 }, '/blocks/0/price'],
+    ['blocks that do not begin at 0', { blocks: [{ from: 1, price: 5 }] }, '/blocks/0/from'],
+    [
+      'blocks that do not rise',
+      {
+        blocks: [
+          { from: 0, price: 5 },
+          { from: 0, price: 6 },
+        ],
+      },
+      '/blocks/1/from',
+    ],
+    ['no blocks', { blocks: [] }, '/blocks'],
+    ['a fee below a cent', { price_per_unit: 5, payment_fee: 0.001 }, '/payment_fee'],
+    ['a negative fee', { price_per_unit: 5, monthly_fee: -1 }, '/monthly_fee'],
+    ['a share above 1', { price_per_unit: 5, arrears_share: 1.1 }, '/arrears_share'],
+    ['a time that has passed', { price_per_unit: 5, valid_from: '2026-12-31T23:00:00Z' }, '/valid_from'],
+    ['no time', { price_per_unit: 5, valid_from: 'tomorrow' }, '/valid_from'],
+    ['no time zone', { price_per_unit: 5, time_zone: 'Africa/Atlantis' }, '/time_zone'],
+    ['another currency', { price_per_unit: 5, currency: 'EUR' }, '/currency'],
+    ['a name that is none', { plan: 'a b', price_per_unit: 5 }, '/plan'],
+  ];
+  for (const [title, version, path] of refusals) {
+    it(`is refused: ${title}`, async () => {
+      const input = version === null ? null : { plan: 'default', ...(version as object) };
+      await assert.rejects(
+        createTariff(test.database, input, operator, new Date('2027-01-01T00:00:00Z')),
+        (error: { code?: string; details?: { path: string }[] }) => {
+          assert.equal(error.code, 'TARIFF_INVALID');
+          assert.ok(
+            error.details?.some((detail) => detail.path === path),
+            JSON.stringify(error.details),
+          );
+          return true;
+        },
+      );
+    });
+  }
 });
