@@ -52,7 +52,7 @@ describe('Abuse of the broker', function () {
   }
 
   /** Lets the abuse happen and then asks the steady meter. */
-  async function beside(abuse: () => Promise<void>, p99MaxMs = 250): Promise<Lap> {
+  async function beside(abuse: () => Promise<void>): Promise<Lap> {
     await lap();
     await abuse();
     await delay(200);
@@ -62,9 +62,12 @@ describe('Abuse of the broker', function () {
       found.sent - found.acknowledged <= 20,
       `${found.sent} sent, ${found.acknowledged} acknowledged`,
     );
-    // Generous, because the machine of a test run has other things to do; a process that stalls shows far more.
-    const most = Math.max(p99MaxMs, 5 * calmP99);
-    assert.ok(found.p99Ms < most, `p99 ${found.p99Ms.toFixed(1)} ms, calm ${calmP99.toFixed(1)} ms`);
+    // Generous, and more so when other programs keep the processor; a process that stalls shows far more.
+    const most = Math.max(250, 5 * calmP99) * found.slowdown;
+    assert.ok(
+      found.p99Ms < most,
+      `p99 ${found.p99Ms.toFixed(1)} ms, calm ${calmP99.toFixed(1)} ms, × ${found.slowdown.toFixed(1)}`,
+    );
     return found;
   }
 
@@ -258,17 +261,15 @@ describe('Abuse of the broker', function () {
     it('10,000 connections that say nothing, or one byte of a CONNECT, are closed in time, and none before', async () => {
       needOpenFiles(10_000);
       const crowd = await Crowd.start(port, 1);
-      // The crowd's own process takes one of this machine's cores meanwhile.
-      const p99MaxMs = 500;
       try {
         const says = Array.from({ length: 10_000 }, (_, n) => (n % 3 === 0 ? '10' : ''));
-        await beside(() => crowd.silent(says), p99MaxMs);
+        await beside(() => crowd.silent(says));
         await beside(async () => {
           const { count, shortestMs, longestMs } = await crowd.closed();
           assert.equal(count, 10_000);
           assert.ok(shortestMs >= connectTimeoutMs, `${Math.round(shortestMs)} ms, the shortest`);
           assert.ok(longestMs < connectTimeoutMs + 5_000, `${Math.round(longestMs)} ms, the longest`);
-        }, p99MaxMs);
+        });
       } finally {
         crowd.end();
       }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 
-import { as, startTestBroker } from '../support/broker.js';
+import { KeepingSink, as, startTestBroker } from '../support/broker.js';
+import { Crowd } from '../support/crowd.js';
 import { eventually } from '../support/eventually.js';
 import {
   Wire,
@@ -67,6 +68,22 @@ describe('Limits that no client can disturb another by [M-15]', () => {
     trickling.send(Buffer.from([0x10]));
     await silent.expectClosed();
     await trickling.expectClosed();
+    await broker.close({ drainMs: 0 });
+  });
+
+  it('closes thousands whose time is over a few at a time, so that nobody waits for all of them', async () => {
+    const count = 3_000;
+    const together: number[] = [];
+    const sink = new KeepingSink();
+    // What happens within a few milliseconds is told at once.
+    sink.sessions = (events) => void together.push(events.length);
+    const { broker, port } = await startTestBroker({ connectTimeoutMs: 3_000 }, { sink });
+    const crowd = await Crowd.start(port, 1);
+    await crowd.silent(Array.from({ length: count }, () => ''));
+    assert.equal((await crowd.closed()).count, count);
+    await eventually(() => together.reduce((sum, size) => sum + size, 0) === count);
+    assert.ok(Math.max(...together) < 500, `${Math.max(...together)} closed together`);
+    crowd.end();
     await broker.close({ drainMs: 0 });
   });
 

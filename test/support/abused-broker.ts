@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 
 import { startBroker } from '../../src/broker/broker.js';
@@ -14,6 +15,8 @@ export interface Lap {
   readonly p99Ms: number;
   /** Of one core. */
   readonly cpuShare: number;
+  /** By how much longer everything took because other programs had the processor: 1, not at all. */
+  readonly slowdown: number;
   /** Messages of others that reached the flow. */
   readonly received: number;
   readonly codes: readonly string[];
@@ -83,14 +86,18 @@ async function run(): Promise<void> {
 
   let lapFrom = performance.now();
   let cpuFrom = process.cpuUsage();
+  let scheduledFrom = scheduled();
   process.on('message', () => {
     const cpu = process.cpuUsage(cpuFrom);
+    const { ranNs, waitedNs } = scheduled();
+    const ran = ranNs - scheduledFrom.ranNs;
     const sorted = latencies.toSorted((a, b) => a - b);
     const lap: Lap = {
       sent,
       acknowledged: latencies.length,
       p99Ms: sorted[Math.floor(sorted.length * 0.99)] ?? 0,
       cpuShare: (cpu.user + cpu.system) / 1000 / (performance.now() - lapFrom),
+      slowdown: ran > 0 ? 1 + (waitedNs - scheduledFrom.waitedNs) / ran : 1,
       received,
       codes: [...codes].sort(),
       isConnected,
@@ -102,9 +109,16 @@ async function run(): Promise<void> {
     codes = new Set();
     lapFrom = performance.now();
     cpuFrom = process.cpuUsage();
+    scheduledFrom = scheduled();
   });
   process.on('disconnect', () => process.exit(0));
   process.send?.(broker.port);
+}
+
+/** How long this process' main thread ran, and how long it waited for a processor while it could have run. */
+function scheduled(): { ranNs: number; waitedNs: number } {
+  const [ranNs = 0, waitedNs = 0] = readFileSync('/proc/self/schedstat', 'utf8').split(' ').map(Number);
+  return { ranNs, waitedNs };
 }
 
 function settle(batch: readonly Delivery[]): void {
