@@ -71,7 +71,7 @@ export function judgeReport(input: unknown, limits: ReportLimits, now: number): 
   if (typeof total === 'string') return invalid(`totalConsumed ${total}`);
   const time = timeOf(timestamp);
   if (typeof time === 'string') return invalid(time);
-  return outOfRange(units, time, limits, now) ?? { meterNo, units, remaining, total, time };
+  return checkReport(units, time, limits, now) ?? { meterNo, units, remaining, total, time };
 }
 
 /** The parsed payload, or a sentence that says why it is none. */
@@ -101,7 +101,13 @@ function timeOf(value: unknown): number | null | string {
   return 'timestamp must be RFC 3339 with an offset, whole Unix milliseconds or whole Unix seconds';
 }
 
-function outOfRange(units: number, time: number | null, limits: ReportLimits, now: number): Refusal | null {
+/** The rules of amount and time; null when it keeps them. `units` in ten-thousandths, `time` and `now` in Unix ms. */
+export function checkReport(
+  units: number,
+  time: number | null,
+  limits: ReportLimits,
+  now: number,
+): Refusal | null {
   const { unitsMax, ageMaxDays, aheadMaxMinutes } = limits;
   if (!(units >= 0 && units <= Math.round(unitsMax * 10_000))) {
     const reason = `unitsConsumed is ${units / 10_000}; it must be from 0 to ${unitsMax}.`;

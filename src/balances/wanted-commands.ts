@@ -2,7 +2,7 @@ import type { Session } from '../database/database.js';
 import { textArray } from '../readings/array-literal.js';
 
 /** Why a command is wanted though no balance changed. */
-export type WantReason = 'drift' | 'off';
+export type WantReason = 'drift' | 'off' | 'replay';
 
 /** Wants a balance command to each of these meters, in the transaction of the caller's. */
 export async function wantCommands(
@@ -14,6 +14,30 @@ export async function wantCommands(
     name: 'want-commands',
     text: `select want_balance_command(meter_id, $2) from (select unnest($1::text[]) as meter_id order by 1) m`,
     values: [textArray(meterIds), reason],
+  });
+}
+
+/**
+ * The same a little later, when what is between meter and ledger has come to rest. A command that is open and was sent
+ * already is not the last word any more.
+ */
+export async function wantCommandsLater(
+  tx: Session,
+  meterIds: readonly string[],
+  delayMs: number,
+): Promise<void> {
+  await tx.query({
+    name: 'want-commands-later',
+    text: `with wanted as (
+             insert into outbox (kind, subject, reason, next_at)
+             select 'balance', meter_id, 'late', now() + $2::float8 * interval '1 millisecond'
+               from (select unnest($1::text[]) as meter_id order by 1) m
+             on conflict (subject) where kind = 'balance' and done_at is null
+             do update set revision = outbox.revision + 1, next_at = least(outbox.next_at, excluded.next_at)
+             returning 1
+           )
+           select pg_notify('outbox_changed', 'balance') from wanted limit 1`,
+    values: [textArray(meterIds), delayMs],
   });
 }
 

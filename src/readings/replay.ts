@@ -1,3 +1,4 @@
+import { carriesConsumption, replayConsumption } from '../balances/consumption-replay.js';
 import type { Database, Session } from '../database/database.js';
 import { audit, type Caller } from '../devices/audit.js';
 import { DomainError } from '../errors.js';
@@ -68,9 +69,36 @@ export function createReplay(database: Database, options: ReplayOptions = {}): R
       const refusal = { code: 'METER_UNKNOWN', reason: 'The topic still names no registered device.' };
       return database.transaction(settle(() => Promise.resolve(refusedAll(row, refusal))));
     }
-    return carriesReadings(row)
-      ? replayReadings(row, corrections, settle)
+    if (carriesReadings(row)) return replayReadings(row, corrections, settle);
+    return carriesConsumption(row)
+      ? replayReport(row, corrections, settle)
       : replayMessage(row, corrections, settle);
+  }
+
+  /** A prepaid meter's: into the ledger, where it is deducted once. */
+  function replayReport(row: ReplayRow, corrections: Corrections, settle: Settle): Promise<Settled> {
+    if (corrections.ageMaxDays !== null)
+      throw new DomainError(
+        'SCHEMA_INVALID',
+        `The message ${row.id} carries no reading whose age is limited.`,
+      );
+    const { topic, qos, payload, device_id, meter_id } = row;
+    const message = {
+      device_id: device_id ?? '',
+      meter_id: meter_id ?? '',
+      topic,
+      qos,
+      payload,
+      received_at: row.received_at.getTime(),
+    };
+    return database.transaction(
+      settle(async (tx) => {
+        const replayed = await replayConsumption(tx, message, corrections);
+        if (replayed.outcome === 'refused') return refusedAll(row, replayed.rejection);
+        const isApplied = replayed.outcome === 'applied';
+        return { judgement: nothing, result: { stored: isApplied ? 1 : 0, duplicate: isApplied ? 0 : 1 } };
+      }),
+    );
   }
 
   async function replayReadings(row: ReplayRow, corrections: Corrections, settle: Settle): Promise<Settled> {
@@ -104,7 +132,7 @@ export function createReplay(database: Database, options: ReplayOptions = {}): R
       database.transaction(
         settle(async (tx) => {
           await insertMessages(tx, [{ ...sender, topic, qos, payload, received_at }]);
-          return { judgement: nothing, result: { stored: 1 } };
+          return { judgement: nothing, result: { stored: 1, duplicate: 0 } };
         }),
       ),
     );
@@ -113,7 +141,8 @@ export function createReplay(database: Database, options: ReplayOptions = {}): R
 
 type Outcome = (tx: Session) => Promise<{
   readonly judgement: Judgement;
-  readonly result: StoreResult | { readonly stored: 1 };
+  /** Readings, or how the one message that carried none counts. */
+  readonly result: StoreResult | { readonly stored: 0 | 1; readonly duplicate: 0 | 1 };
 }>;
 type Settle = (outcome: Outcome) => (tx: Session) => Promise<Settled>;
 
@@ -142,10 +171,10 @@ async function record(
   corrections: Corrections,
   caller: Caller,
 ): Promise<Settled> {
-  const counted = 'duplicate' in result ? result : null;
+  const counted = 'rejected' in result ? result : null;
   const rejected = [...judgement.rejected, ...(counted?.rejected ?? [])];
-  const stored = counted?.stored.length ?? 1;
-  const duplicate = counted?.duplicate.length ?? 0;
+  const { stored, duplicate } =
+    'rejected' in result ? { stored: result.stored.length, duplicate: result.duplicate.length } : result;
   const outcome = stored > 0 ? 'stored' : duplicate > 0 ? 'duplicate' : 'refused';
   const [first = null] = rejected;
   // What is left of a message that is settled otherwise must not vanish with it.

@@ -187,16 +187,16 @@ describe('the replay of quarantined messages', () => {
 
   it('brings a message that carries no reading to device_messages', async () => {
     const row = {
-      topic: 'smartmeter/M-1/consumption',
+      topic: 'meters/M-1/token/response',
       code: 'FLOW_UNSETTLED',
-      payload: '{"unitsConsumed":1}',
+      payload: '{"status":"success"}',
     };
     const [id = ''] = await keep(row);
     await refusal(desk().replay(id, { time_offset_ms: 1 }, operator), 'SCHEMA_INVALID');
     assert.equal((await desk().replay(id, {}, operator)).outcome, 'stored');
     assert.deepEqual(
       await values(`select topic || ' ' || convert_from(payload, 'UTF8') from device_messages`),
-      ['smartmeter/M-1/consumption {"unitsConsumed":1}'],
+      ['meters/M-1/token/response {"status":"success"}'],
     );
     await refusal(desk().replay(id, {}, operator), 'MESSAGE_REPLAYED');
   });
