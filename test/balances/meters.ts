@@ -2,8 +2,13 @@ import type { Database } from '../../src/database/database.js';
 import { createRegistry } from '../../src/devices/registry.js';
 import type { ConsumptionReport } from '../../src/balances/report.js';
 
-/** Gives a meter units, as a sale does: entries and the wish for a command in one transaction. */
-export async function credit(database: Database, meter_id: string, units: number): Promise<void> {
+/** Gives a meter units, as a sale does: entries and the wish for a command in one transaction; `onCommit` just before its commit. */
+export async function credit(
+  database: Database,
+  meter_id: string,
+  units: number,
+  onCommit: () => void = () => {},
+): Promise<void> {
   await database.transaction(async (tx) => {
     await tx.query({
       text: `insert into accounts (kind, meter_id, currency) values ('units', $1, '')
@@ -24,6 +29,7 @@ export async function credit(database: Database, meter_id: string, units: number
       values: [meter_id, units],
     });
     await tx.query({ text: `select want_balance_command($1, 'payment')`, values: [meter_id] });
+    onCommit();
   });
 }
 

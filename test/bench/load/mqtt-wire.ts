@@ -1,5 +1,5 @@
 import { hmacHexLength } from '../../../src/readings/signature.js';
-import { energyOf, timeOf, type ReadingPlan } from './reading-plan.js';
+import { energyOf, remainingOf, timeOf, type ReadingPlan } from './reading-plan.js';
 
 /**
  * The few MQTT 3.1.1 packets of a publisher, written by hand: a client library would spend more on each PUBLISH than the
@@ -30,6 +30,8 @@ export interface PublishTemplate {
   readonly timeAt: number;
   /** Null: unsigned. */
   readonly signatureAt: number | null;
+  /** Of a consumption report: what the meter has left; null: it is a reading. */
+  readonly remainingAt: number | null;
 }
 
 export function publishTemplate(meterId: string, signed: boolean): PublishTemplate {
@@ -47,6 +49,25 @@ export function publishTemplate(meterId: string, signed: boolean): PublishTempla
     energyAt: payloadAt + payload.indexOf('0000'),
     timeAt: payloadAt + payload.indexOf('1700000000000'),
     signatureAt: signed ? payloadAt + payload.indexOf(signature) : null,
+    remainingAt: null,
+  };
+}
+
+/** The same of a prepaid meter: 0.0048 used, and what that leaves of its balance. */
+export function consumptionTemplate(meterId: string): PublishTemplate {
+  const topic = text(`smartmeter/${meterId}/consumption`);
+  const payload =
+    `{"meterNo":"${meterId}","unitsConsumed":0.0048,"remainingBalance":900000.0000,` +
+    '"totalConsumed":0.0048,"timestamp":1700000000000}';
+  const bytes = packet(0x32, Buffer.concat([topic, Buffer.alloc(2), Buffer.from(payload)]));
+  const payloadAt = bytes.length - payload.length;
+  return {
+    bytes,
+    idAt: payloadAt - 2,
+    energyAt: payloadAt + payload.indexOf('0048'),
+    timeAt: payloadAt + payload.indexOf('1700000000000'),
+    signatureAt: null,
+    remainingAt: payloadAt + payload.indexOf('900000.0000'),
   };
 }
 
@@ -62,9 +83,16 @@ export function writePublish(
   const id = packetIdOf(k);
   target[offset + template.idAt] = id >> 8;
   target[offset + template.idAt + 1] = id & 0xff;
-  writeDigits(target, offset + template.energyAt, energyOf(k) - 10_000, 4);
+  if (template.remainingAt === null) writeDigits(target, offset + template.energyAt, energyOf(k) - 10_000, 4);
+  else writeUnits(target, offset + template.remainingAt, remainingOf(k));
   writeDigits(target, offset + template.timeAt, timeOf(plan, k), 13);
   return offset + template.bytes.length;
+}
+
+/** Six digits, the point, four digits. */
+function writeUnits(target: Buffer, offset: number, tenThousandths: number): void {
+  writeDigits(target, offset, Math.floor(tenThousandths / 10_000), 6);
+  writeDigits(target, offset + 7, tenThousandths % 10_000, 4);
 }
 
 /** Packet ids go 1 … 65535 and around. */

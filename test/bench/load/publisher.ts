@@ -5,6 +5,7 @@ import { addLatency } from './latency-histogram.js';
 import {
   AnswerReader,
   connectPacket,
+  consumptionTemplate,
   disconnect,
   pingreq,
   publishTemplate,
@@ -54,7 +55,9 @@ export class Publisher {
   constructor(login: MeterLogin, plan: ReadingPlan, first: number, latencies: Float64Array) {
     this.#login = login;
     this.#plan = plan;
-    this.#template = publishTemplate(login.meterId, login.secret !== undefined);
+    this.#template = plan.isPrepaid
+      ? consumptionTemplate(login.meterId)
+      : publishTemplate(login.meterId, login.secret !== undefined);
     this.#secret = login.secret === undefined ? undefined : createSecretKey(Buffer.from(login.secret, 'hex'));
     this.#latencies = latencies;
     this.#first = first;

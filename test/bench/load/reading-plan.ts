@@ -7,6 +7,17 @@ export interface ReadingPlan {
   readonly base: number;
   /** How many readings a meter has before they would lie in the future. */
   readonly readingsMax: number;
+  /** Consumption reports of prepaid meters, a millisecond apart, instead. */
+  readonly isPrepaid?: true;
+}
+
+/** What a prepaid meter of the bench has before its first report, and what each takes: ten-thousandths of a unit. */
+export const prepaidBalance = 9_000_000_000;
+export const prepaidUnits = 48;
+
+/** After report `k`. */
+export function remainingOf(k: number): number {
+  return prepaidBalance - prepaidUnits * (k + 1);
 }
 
 const sixAndAHalfDaysMs = 6.5 * 86_400_000;
@@ -21,7 +32,7 @@ export function meterIdOf(index: number): string {
 }
 
 export function timeOf(plan: ReadingPlan, k: number): number {
-  return plan.base + k * 1_000;
+  return plan.base + k * (plan.isPrepaid ? 1 : 1_000);
 }
 
 export function numberOf(plan: ReadingPlan, time: number): number {
