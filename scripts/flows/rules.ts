@@ -112,7 +112,7 @@ function tabProblems(file: FlowFile): string[] {
 
 /** About what the editor draws, with room for a wire: seven and a half pixels per letter beside icon and ports. */
 function boxOf(node: FlowNode): Box {
-  const bare = node.type === 'link in' || node.type === 'link out';
+  const bare = (node.type === 'link in' || node.type === 'link out') && node['l'] !== true;
   const width = bare ? 30 : Math.max(100, 50 + 7.5 * (node.name?.length ?? 0)) + 10;
   const height = Math.max(30, 13 * (node.wires?.length ?? 1));
   const { x = 0, y = 0 } = node;
