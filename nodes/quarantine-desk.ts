@@ -8,6 +8,7 @@ import { showAnswers } from './answers.js';
 import { defineNode, type Host, type Message } from './define-node.js';
 import type { KeyringResource } from './meter-keyring.js';
 import { answer, refusal } from './outcome.js';
+import { readingLimits } from './reading-limits.js';
 import { asksFor, callerOf, chosenOperation, type Request } from './request.js';
 import { numberSetting, textSetting } from './setting.js';
 
@@ -94,9 +95,7 @@ function verifierOf(config: Config, host: Host<string>): Verifier | null {
 
 function limitsOf(config: Config): NonNullable<ReplayOptions['limits']> {
   return {
-    kwhMax: numberSetting(config.kwhMax, 100, { name: 'Energy', min: 0.0001, max: 1_000_000 }),
-    ageMaxDays: numberSetting(config.ageMaxDays, 7, { name: 'Age', min: 0, max: 3650 }),
-    aheadMaxMinutes: numberSetting(config.aheadMaxMinutes, 5, { name: 'Ahead', min: 0, max: 1440 }),
+    ...readingLimits(config),
     spacingSeconds: numberSetting(config.spacingSeconds, 900, {
       name: 'Spacing',
       min: 0,

@@ -9,6 +9,7 @@ import { showAnswers } from './answers.js';
 import { defineNode, type Message, type Use } from './define-node.js';
 import type { KeyringResource } from './meter-keyring.js';
 import { answer, refusal } from './outcome.js';
+import { readingLimits } from './reading-limits.js';
 import { asksFor, chosenOperation, type Request } from './request.js';
 import { numberSetting, textSetting } from './setting.js';
 
@@ -17,6 +18,9 @@ interface Config extends NodeDef {
   keyring: string;
   operation: string;
   operationType: 'operation' | 'msg';
+  kwhMax: string;
+  ageMaxDays: string;
+  aheadMaxMinutes: string;
   sizeMax: string;
   retriesMax: string;
 }
@@ -31,7 +35,7 @@ export default function (RED: NodeAPI): void {
       const database = host.use<Database>(config.database, 'database');
       const verifier = verifierOf(host.use, config);
       const submissions = createSubmissions(database, acquireQueue(database), {
-        validator: createValidator(),
+        validator: createValidator({ limits: readingLimits(config) }),
         verifier,
         ...limits,
       });

@@ -11,7 +11,8 @@ import type { KeyringResource } from './meter-keyring.js';
 import { outcome } from './outcome.js';
 import { withPatience } from './patience.js';
 import { showProgress } from './progress.js';
-import { numberSetting, textSetting } from './setting.js';
+import { readingLimits } from './reading-limits.js';
+import { textSetting } from './setting.js';
 
 interface Config extends NodeDef {
   keyring: string;
@@ -32,7 +33,7 @@ export default function (RED: NodeAPI): void {
     type: 'reading-validator',
     outputs: ['valid', 'rejected'],
     start(config, host) {
-      const validator = createValidator({ limits: limitsOf(config), ...schemaOf(config) });
+      const validator = createValidator({ limits: readingLimits(config), ...schemaOf(config) });
       const verifier = verifierOf(host, config);
       const progress = showProgress(host, ['valid', 'rejected']);
       const complaints = complain(host);
@@ -114,14 +115,6 @@ function complain(host: Host<string>): { count(rejected: readonly Rejection[]): 
       }
     },
     stop: () => clearInterval(timer),
-  };
-}
-
-function limitsOf(config: Config): { kwhMax: number; ageMaxDays: number; aheadMaxMinutes: number } {
-  return {
-    kwhMax: numberSetting(config.kwhMax, 100, { name: 'Energy', min: 0.0001, max: 1_000_000 }),
-    ageMaxDays: numberSetting(config.ageMaxDays, 7, { name: 'Age', min: 0, max: 3650 }),
-    aheadMaxMinutes: numberSetting(config.aheadMaxMinutes, 5, { name: 'Ahead', min: 0, max: 1440 }),
   };
 }
 

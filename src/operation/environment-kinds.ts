@@ -28,6 +28,11 @@ export const price: Kind<string> = {
   allowed: 'a price from 0.01 to 1000000 with at most 4 decimals',
   parse: (found) => (Number(found) >= 0.01 && Number(found) <= 1_000_000 ? decimal.parse(found) : undefined),
 };
+export const energy: Kind<string> = {
+  allowed: 'kWh from 0.0001 to 1000000 with at most 4 decimals',
+  parse: (found) =>
+    Number(found) >= 0.0001 && Number(found) <= 1_000_000 ? decimal.parse(found) : undefined,
+};
 export const currency = pattern<string>('three capital letters of ISO 4217', /^[A-Z]{3}$/, (found) => found);
 export const bcryptHash = pattern<string>(
   'a bcrypt hash (`npx node-red admin hash-pw` makes one)',

@@ -122,6 +122,19 @@ export const groups = {
     MQTT_PASSWORD: optional(kind.text, { meaning: 'towards an external broker', secret: true }),
   },
   Readings: {
+    READING_MAX_KWH: given(kind.energy, {
+      default: '100',
+      meaning:
+        'most energy of one reading; these limits hold for every way in, and for a replay from quarantine',
+    }),
+    READING_MAX_AGE_DAYS: given(kind.integer(0, 3650), {
+      default: '7',
+      meaning: 'oldest timestamp of a reading',
+    }),
+    READING_MAX_AHEAD_MINUTES: given(kind.integer(0, 1440), {
+      default: '5',
+      meaning: 'how far ahead of our clock a timestamp may be',
+    }),
     READING_MIN_SPACING_SECONDS: given(kind.integer(0, 86_400), {
       default: '900',
       meaning: 'least distance of two readings of one meter; 0 turns the rule off',

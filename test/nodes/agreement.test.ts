@@ -234,10 +234,14 @@ function fieldsOf(source: string, name: string): string[] {
   return [...body.matchAll(/^ {2}(\w+)\??:/gm)].map(([, key = '']) => key);
 }
 
-/** `operation` is read in request.ts, from the whole config. */
+const limitFields = new Set(['kwhMax', 'ageMaxDays', 'aheadMaxMinutes']);
+
+/** `operation` is read in request.ts and the limits in reading-limits.ts, both from the whole config. */
 function isUsed(source: string, key: string): boolean {
   return (
-    source.includes(`config.${key}`) || (key.startsWith('operation') && source.includes('chosenOperation('))
+    source.includes(`config.${key}`) ||
+    (key.startsWith('operation') && source.includes('chosenOperation(')) ||
+    (limitFields.has(key) && source.includes('readingLimits(config)'))
   );
 }
 
