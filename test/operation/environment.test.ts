@@ -93,6 +93,19 @@ describe('the environment', () => {
     });
   }
 
+  it('wants everything of a payment provider in production, and nothing of one that is not set', () => {
+    assert.deepEqual(problemsOf(production), []);
+    const problems = problemsOf({ ...production, PAYMENT_API_URL: 'https://api.example' });
+    assert.deepEqual(problems, [
+      'PAYMENT_API_URL needs PAYMENT_CONSUMER_KEY.',
+      'PAYMENT_API_URL needs PAYMENT_CONSUMER_SECRET.',
+      'PAYMENT_API_URL needs PAYMENT_PASSKEY.',
+      'PAYMENT_API_URL needs PAYMENT_SHORT_CODE.',
+      'PAYMENT_API_URL needs PUBLIC_URL.',
+    ]);
+    assert.deepEqual(problemsOf({ PAYMENT_API_URL: 'http://127.0.0.1:9' }), []);
+  });
+
   const rows: [what: string, source: Record<string, string>, problem: RegExp][] = [
     ['two listeners on one port', { PORT: '1883' }, /PORT and MQTT_BROKER_PORT both ask for port 1883/],
     [
