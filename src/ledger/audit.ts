@@ -24,7 +24,7 @@ export interface AuditResult {
 export interface LedgerAudit {
   /** Looks now; calls at once share one look. @throws DomainError DATABASE_UNAVAILABLE */
   run(): Promise<AuditResult>;
-  /** Waits for the look that is going on. */
+  /** Waits a second for the look that is going on; it only reads. */
   close(): Promise<void>;
 }
 
@@ -37,6 +37,7 @@ export interface AuditOptions {
 }
 
 const shownMax = 100;
+const closeMs = 1_000;
 
 /**
  * Checks the books against themselves ([P-2]): at once, then every 10 minutes what is new, once a day everything.
@@ -117,7 +118,7 @@ export function watchLedger(database: Database, options: AuditOptions = {}): Led
     run,
     async close() {
       stopping.abort();
-      await repeating;
+      await Promise.race([repeating, delay(closeMs, undefined, { ref: false })]);
     },
   };
 }
