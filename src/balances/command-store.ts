@@ -56,7 +56,7 @@ export function claimCommands(
                select subject, $2::bigint, balance, now() from told order by subject
                on conflict (meter_id) do update
                   set last_timestamp = greatest(excluded.last_timestamp, balance_commands.last_timestamp + 1),
-                      sent_balance = excluded.sent_balance, sent_at = excluded.sent_at, late_units = 0
+                      sent_balance = excluded.sent_balance, sent_at = excluded.sent_at
                returning meter_id, last_timestamp, topic_name
              )
              update outbox o

@@ -7,7 +7,6 @@ export interface Suspect {
   /** Of the last command; null: none was ever sent. */
   readonly commanded: number | null;
   readonly sent_at: number | null;
-  readonly late: number;
   readonly is_open: boolean;
   readonly is_drifting: boolean;
 }
@@ -29,7 +28,7 @@ export async function selectSuspects(
   const { rows } = await tx.query<Suspect>({
     name: 'balance-suspects',
     text: `select (m.n - 1)::int as index, c.last_timestamp::float8 as commanded,
-                  (extract(epoch from c.sent_at) * 1000)::float8 as sent_at, coalesce(c.late_units * 10000, 0)::float8 as late,
+                  (extract(epoch from c.sent_at) * 1000)::float8 as sent_at,
                   exists (select from outbox o
                            where o.kind = 'balance' and o.subject = m.meter_id and o.done_at is null) as is_open,
                   exists (select from balance_drifts d
@@ -46,21 +45,6 @@ export async function selectSuspects(
     ],
   });
   return rows;
-}
-
-export interface LateUnits {
-  readonly meter_id: string;
-  readonly units: number;
-}
-
-export async function addLateUnits(tx: Session, late: readonly LateUnits[]): Promise<void> {
-  await tx.query({
-    name: 'late-units',
-    text: `update balance_commands c set late_units = c.late_units + u.units * 0.0001
-             from unnest($1::text[], $2::bigint[]) as u (meter_id, units)
-            where c.meter_id = u.meter_id`,
-    values: [textArray(late.map(({ meter_id }) => meter_id)), integerArray(late.map(({ units }) => units))],
-  });
 }
 
 export interface Disagreement {

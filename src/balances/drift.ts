@@ -2,16 +2,14 @@ import type { Session } from '../database/database.js';
 import { metrics } from '../operation/metrics.js';
 import type { Row } from './consumption-decision.js';
 import {
-  addLateUnits,
   resolveDrifts,
   selectSuspects,
   upsertDrifts,
   type Comparison,
   type Disagreement,
-  type LateUnits,
   type Suspect,
 } from './drift-store.js';
-import { wantCommands } from './wanted-commands.js';
+import { wantCommands, wantCommandsLater } from './wanted-commands.js';
 
 /** A meter whose own balance is not the ledger's. Units as numbers of at most 4 decimals, times RFC 3339. */
 export interface Drift {
@@ -39,6 +37,9 @@ const freshMs = 10 * 60_000;
 /** A meter that never comes to terms with the ledger by so little is told not more often than this. */
 const quietMs = 60_000;
 
+/** Reports of before a command that come in after it were queued in a broker, or crossed it; more may follow. */
+const settleMs = 5_000;
+
 /** What of a meter's reports in one commit matters here. */
 interface Said extends Comparison {
   readonly ledger: number;
@@ -62,7 +63,7 @@ export async function compareBalances(
   const meters = saidBy(rows, now);
   if (meters.length === 0) return [];
   const suspects = await selectSuspects(tx, meters, tolerance);
-  const late: LateUnits[] = [];
+  const late: string[] = [];
   const drifting: Disagreement[] = [];
   const resolved: string[] = [];
   const quiet: string[] = [];
@@ -70,9 +71,9 @@ export async function compareBalances(
     const said = meters[suspect.index];
     if (said === undefined) continue;
     const { meter_id, ledger, difference } = said;
-    const lateNow = lateUnits(said, suspect.commanded);
-    if (lateNow > 0) late.push({ meter_id, units: lateNow });
-    switch (verdictOf(said, suspect, lateNow, { driftUnits, now })) {
+    // The last command did not count them. A meter whose broker had acknowledged them cannot know, and may report no more.
+    if (isLate(said, suspect.commanded) && Math.abs(difference) > tolerance) late.push(meter_id);
+    switch (verdictOf(said, suspect, { driftUnits, now })) {
       case 'drift':
         drifting.push({ meter_id, ledger, meter: ledger + difference });
         break;
@@ -83,7 +84,7 @@ export async function compareBalances(
         if (suspect.is_drifting) resolved.push(meter_id);
     }
   }
-  if (late.length > 0) await addLateUnits(tx, late);
+  if (late.length > 0) await wantCommandsLater(tx, late, settleMs);
   if (resolved.length > 0) await resolveDrifts(tx, resolved);
   if (quiet.length > 0) await wantCommands(tx, quiet, 'off');
   if (drifting.length === 0) return [];
@@ -99,15 +100,13 @@ export async function compareBalances(
 
 function verdictOf(
   { newest, isFresh, difference }: Said,
-  { commanded, sent_at, late, is_open }: Suspect,
-  lateNow: number,
+  { commanded, sent_at, is_open }: Suspect,
   { driftUnits, now }: CompareOptions,
 ): 'right' | 'off' | 'drift' | 'unknown' {
   // A command is under way, or the report is older than the last one.
   if (is_open || !isFresh) return 'unknown';
   if (newest !== null && commanded !== null && newest < commanded) return 'unknown';
   if (Math.abs(difference) <= tolerance) return 'right';
-  if (late + lateNow > 0 && Math.abs(difference - late - lateNow) <= tolerance) return 'off';
   if (Math.abs(difference) > driftUnits) return 'drift';
   return sent_at === null || now - sent_at >= quietMs ? 'off' : 'unknown';
 }
@@ -138,11 +137,10 @@ function saidBy(rows: readonly Row[], now: number): Said[] {
   return said;
 }
 
-function lateUnits({ rows }: Said, commanded: number | null): number {
-  if (commanded === null) return 0;
-  return rows.reduce(
-    (sum, { report: { time, units } }) => sum + (time !== null && time < commanded ? units : 0),
-    0,
+/** It reports what it consumed before its last command. */
+function isLate({ rows }: Said, commanded: number | null): boolean {
+  return rows.some(
+    ({ report: { time, units } }) => units > 0 && time !== null && time < (commanded ?? -Infinity),
   );
 }
 

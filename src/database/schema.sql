@@ -541,10 +541,7 @@ create table balance_commands (
   confirmed_balance numeric(14, 4),
   confirmed_at timestamptz,
   -- The meter's name in its own topics, when that is not its meter_id: its drn ([M-12]).
-  topic_name text,
-  -- Consumed before the last command was made, reported after it: a meter that simply took over the command's balance
-  -- has so much more than the ledger.
-  late_units numeric(14, 4) not null default 0
+  topic_name text
 );
 
 -- Asks for a balance command to a meter, in the transaction of what made it necessary.

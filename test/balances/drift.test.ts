@@ -44,8 +44,13 @@ describe('A meter that disagrees with the ledger', () => {
   }
 
   /** The meter hears of its balance, and says so. */
-  async function told(): Promise<{ balance: number; timestamp: number }> {
+  async function told(
+    when: 'now' | 'later' = 'now',
+    beforeItSaysSo = async () => {},
+  ): Promise<{ balance: number; timestamp: number }> {
     const clock = now;
+    if (when === 'later')
+      await test.database.query({ text: `update outbox set next_at = now() where done_at is null` });
     const [command] = await claimCommands(test.database, {
       most: 1,
       instance: 'test',
@@ -55,10 +60,18 @@ describe('A meter that disagrees with the ledger', () => {
     assert.equal(command?.meter_id, meter);
     const { balance, timestamp } = command;
     await releaseCommands(test.database, [command.id], 'test');
+    await beforeItSaysSo();
     await confirmCommands(test.database, [
       { meter_id: meter, balance: Math.round(Number(balance) * 10_000), timestamp },
     ]);
     return { balance: Number(balance), timestamp };
+  }
+
+  async function claimable(): Promise<number> {
+    const { rows } = await test.database.query({
+      text: `select from outbox where done_at is null and next_at <= now()`,
+    });
+    return rows.length;
   }
 
   async function paid(units: number): Promise<void> {
@@ -136,13 +149,25 @@ describe('A meter that disagrees with the ledger', () => {
     assert.deepEqual(await wanted(), ['payment']);
   });
 
-  it('by what it consumed before the command, and reports now, is not judged', async () => {
+  it('by what it consumed before the command, and reports now, is told once more, a little later', async () => {
     await paid(10);
     const before = now - 30_000;
     await credit(test.database, meter, 5);
     await told();
     await says(9.9952, { time: before });
-    assert.deepEqual([drifts.length, await wanted()], [0, []]);
+    assert.deepEqual([drifts.length, await wanted()], [0, ['late']]);
+    assert.equal(await claimable(), 0, 'more such reports may follow');
+    assert.equal((await told('later')).balance, 14.9952);
+  });
+
+  it('by such a report while the command is not confirmed, is told once more after that', async () => {
+    await paid(10);
+    const before = now - 30_000;
+    await credit(test.database, meter, 5);
+    const meanwhile = () => says(9.9952, { time: before });
+    assert.equal((await told('now', meanwhile)).balance, 15);
+    assert.equal((await told('later')).balance, 14.9952);
+    assert.deepEqual(await wanted(), []);
   });
 
   it('by exactly what it buffered while it was away is told, and not reported', async () => {
@@ -153,12 +178,10 @@ describe('A meter that disagrees with the ledger', () => {
     await credit(test.database, meter, 1);
     await told();
     for (let n = 1; n <= 6; n += 1) await says(10 - n * 0.1, { time: away + n * minute, units: 1000 });
-    assert.deepEqual([drifts.length, await wanted()], [0, []]);
+    assert.deepEqual([drifts.length, await wanted()], [0, ['late']]);
+    assert.equal((await told('later')).balance, 10.4);
     now += 30_000;
-    await says(10.9952);
-    assert.deepEqual([drifts.length, await wanted()], [0, ['off']]);
-    assert.equal((await told()).balance, 10.3952);
-    await says(10.3904);
+    await says(10.3952);
     assert.deepEqual([drifts.length, await wanted()], [0, []]);
   });
 
