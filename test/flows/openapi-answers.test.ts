@@ -6,7 +6,7 @@ import { openApiDocument, type Operation } from '../../src/http/openapi/document
 import { createAcceptance } from '../../src/payments/acceptance.js';
 import { parseC2bNotice } from '../../src/payments/c2b-notice.js';
 import { canonicalString, hmacSignature } from '../../src/readings/signature.js';
-import { c2bBody, receiptOf } from '../payments/callbacks.js';
+import { c2bBody, receiptOf, stkBody } from '../payments/callbacks.js';
 import { startAppliance, type Appliance } from '../support/appliance.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
@@ -30,6 +30,8 @@ const filled: Readonly<Record<string, string>> = {
   meter_id: 'METER001',
   job_id: noJob,
   receipt: receiptOf(1),
+  // Of the demo; production has another one.
+  secret: 'the-callback-secret-of-this-test',
 };
 const submit = '/api/meters/submit-reading';
 const batch = '/api/meters/submit-readings-batch';
@@ -38,6 +40,11 @@ const suspense = '/api/admin/suspense';
 const allocate = `POST ${suspense}/{id}/allocate`;
 const reverse = 'POST /api/admin/payments/{receipt}/reverse';
 const tariffs = '/api/admin/tariffs';
+const stk = '/api/payments/stk/{secret}';
+const validation = '/api/payments/c2b/validation/{secret}';
+const confirmation = '/api/payments/c2b/confirmation/{secret}';
+/** Paid in a moment: of a meter that nobody looks at. */
+const prompt = { meter_number: 'PAYER', amount: 100, phone_number: '254712345678' };
 
 /** From a time on that no clock of a test comes to. */
 const stepped = {
@@ -49,8 +56,10 @@ const stepped = {
   ],
 };
 
-/** Enough for every request that is about money. */
+/** Enough for every request that is about money, and for what the payment provider says. */
 const someMoney = {
+  ...c2bBody({ TransID: receiptOf(99) }),
+  ...stkBody('ws_CO_unknown', { receipt: receiptOf(98) }),
   amount: 1,
   memo: 'x',
   meter_number: 'METER001',
@@ -74,6 +83,7 @@ describe('the API answers as its document says [H-18]', function () {
         DATABASE_URL: through(line, database.url),
         VIRTUAL_METERS: '0',
         REGISTRATIONS_PER_MINUTE: String(keyRequestsMax),
+        PAYMENT_CALLBACK_SECRET: filled['secret'] ?? '',
       },
     });
     const login = await register({
@@ -84,6 +94,7 @@ describe('the API answers as its document says [H-18]', function () {
     });
     await register({ type: 'pump', meter_id: 'SILENT' });
     await register({ type: 'meter', meter_id: 'KEYED' });
+    await register({ type: 'meter', meter_id: 'PAYER' });
     await publish(appliance.mqttPort, login, [
       { kwh_amount: 1.25, reading_timestamp: quarter(1) },
       { kwh_amount: 0.0001, reading_timestamp: quarter(0) },
@@ -215,6 +226,26 @@ describe('the API answers as its document says [H-18]', function () {
     ['GET /api/payments', '/api/payments', undefined, '200'],
     ['GET /api/payments', '/api/payments?status=open&status=failed', undefined, '200'],
     ['GET /api/payments', '/api/payments?status=paid', undefined, '400 SCHEMA_INVALID'],
+    ['POST /api/payments', '/api/payments', json('POST', prompt), '202'],
+    ['POST /api/payments', '/api/payments', json('POST', { ...prompt, amount: 0.5 }), '400 SCHEMA_INVALID'],
+    [
+      'POST /api/payments',
+      '/api/payments',
+      json('POST', { ...prompt, meter_number: 'NOBODY' }),
+      '404 METER_UNKNOWN',
+    ],
+    [
+      'POST /api/payments',
+      '/api/payments',
+      json('POST', { ...prompt, phone_number: '15551234567' }),
+      '502 PAYMENT_UNAVAILABLE',
+    ],
+    [`POST ${stk}`, fill(stk), json('POST', stkBody('ws_CO_unknown')), '200'],
+    [`POST ${stk}`, fill(stk), json('POST', {}), '400 SCHEMA_INVALID'],
+    [`POST ${validation}`, fill(validation), json('POST', c2bBody()), '200'],
+    [`POST ${validation}`, fill(validation), json('POST', {}), '200'],
+    [`POST ${confirmation}`, fill(confirmation), json('POST', c2bBody({ TransAmount: '1.005' })), '200'],
+    [`POST ${confirmation}`, fill(confirmation), json('POST', {}), '400 SCHEMA_INVALID'],
     [`GET ${suspense}`, suspense, undefined, '200'],
     [`GET ${suspense}`, `${suspense}?status=accepted`, undefined, '400 SCHEMA_INVALID'],
     ['GET /api/admin/balances', '/api/admin/balances?search=%00', undefined, '200'],
@@ -473,8 +504,14 @@ describe('the API answers as its document says [H-18]', function () {
       await eventually(() => locked.output().includes('Meterflow runs'), { timeoutMs: 60_000 });
       for (const { name, method, path, operation } of operations) {
         const { outcome } = await check(locked.url, name, fill(path), { method: method.toUpperCase() });
-        assert.equal(outcome, operation.security === undefined ? '401 UNAUTHORIZED' : '200', name);
+        const open = path.endsWith('{secret}') ? '403 FORBIDDEN' : '200';
+        assert.equal(outcome, operation.security === undefined ? '401 UNAUTHORIZED' : open, name);
       }
+      const login = Buffer.from(`admin:${'ab'.repeat(32)}`).toString('base64');
+      const wanted = json('POST', prompt);
+      const known = { ...wanted, headers: { ...wanted.headers, authorization: `Basic ${login}` } };
+      const { outcome } = await check(locked.url, 'POST /api/payments', '/api/payments', known);
+      assert.equal(outcome, '503 PAYMENT_NOT_SET_UP');
     } finally {
       await locked.stop();
       await other.drop();
