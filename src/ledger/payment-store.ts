@@ -14,13 +14,16 @@ export interface KeptPayment {
   readonly reversed: boolean;
 }
 
+/** A payment that was credited by asking the provider has none of its own: its prompt got it later. */
+const byReceipt = `(upper(receipt) = upper($1)
+  or id = (select q.payment_id from payment_prompts q where upper(q.receipt) = upper($1)))`;
+
 /** Locked until the end of the transaction, so that two operators act one after the other. */
 export async function lockPayment(
   tx: Session,
   wanted: { readonly receipt: string } | { readonly id: string },
 ): Promise<KeptPayment | undefined> {
-  const [condition, value] =
-    'id' in wanted ? ['id = $1::bigint', wanted.id] : ['upper(receipt) = upper($1)', wanted.receipt];
+  const [condition, value] = 'id' in wanted ? ['id = $1::bigint', wanted.id] : [byReceipt, wanted.receipt];
   const locked = await tx.query<{ id: string }>({
     text: `select id from payments where ${condition} and outcome in ('accepted', 'suspense') for update`,
     values: [value],

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { reverse } from '../../src/ledger/reversal.js';
 import { createAcceptance, type Acceptance } from '../../src/payments/acceptance.js';
 import { parseC2bNotice } from '../../src/payments/c2b-notice.js';
 import { followUp, type ExpiredPrompt } from '../../src/payments/follow-up.js';
@@ -213,6 +214,9 @@ describe('payment prompts', () => {
     assert.equal((await acceptance.accept(bill, { signal })).outcome, 'duplicate');
     assert.equal((await stored())?.['receipt'], 'NLJ7RT61SV');
     assert.equal(await house.balance('METER001'), 4);
+    // The customer knows the receipt, hence so does the operator.
+    await reverse(house.database, 'nlj7rt61sv', { name: 'olga' }, 'paid by mistake');
+    assert.equal(await house.balance('METER001'), 0);
   });
 
   it('credited by asking are not credited again by the bill’s confirmation, but the next bill is', async () => {
