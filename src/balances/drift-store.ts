@@ -47,6 +47,24 @@ export async function selectSuspects(
   return rows;
 }
 
+/** What these meters consumed before their last command and reported after it, ten-thousandths of a unit. */
+export async function selectLateUnits(
+  tx: Session,
+  meterIds: readonly string[],
+): Promise<ReadonlyMap<string, number>> {
+  const { rows } = await tx.query<{ meter_id: string; late: number }>({
+    name: 'select-late-units',
+    text: `select c.meter_id, (sum(r.units) * 10000)::float8 as late
+             from balance_commands c
+             join consumption_reports r on r.meter_id = c.meter_id and r.received_at >= c.sent_at - interval '1 second'
+                                       and r.reported_at < to_timestamp(c.last_timestamp::float8 / 1000)
+            where c.meter_id = any($1::text[])
+            group by c.meter_id`,
+    values: [textArray(meterIds)],
+  });
+  return new Map(rows.map(({ meter_id, late }) => [meter_id, late]));
+}
+
 export interface Disagreement {
   readonly meter_id: string;
   readonly ledger: number;

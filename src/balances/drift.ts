@@ -3,6 +3,7 @@ import { metrics } from '../operation/metrics.js';
 import type { Row } from './consumption-decision.js';
 import {
   resolveDrifts,
+  selectLateUnits,
   selectSuspects,
   upsertDrifts,
   type Comparison,
@@ -64,7 +65,7 @@ export async function compareBalances(
   if (meters.length === 0) return [];
   const suspects = await selectSuspects(tx, meters, tolerance);
   const late: string[] = [];
-  const drifting: Disagreement[] = [];
+  const beyond: Disagreement[] = [];
   const resolved: string[] = [];
   const quiet: string[] = [];
   for (const suspect of suspects) {
@@ -75,7 +76,7 @@ export async function compareBalances(
     if (isLate(said, suspect.commanded) && Math.abs(difference) > tolerance) late.push(meter_id);
     switch (verdictOf(said, suspect, { driftUnits, now })) {
       case 'drift':
-        drifting.push({ meter_id, ledger, meter: ledger + difference });
+        beyond.push({ meter_id, ledger, meter: ledger + difference });
         break;
       case 'off':
         quiet.push(meter_id);
@@ -86,6 +87,8 @@ export async function compareBalances(
   }
   if (late.length > 0) await wantCommandsLater(tx, late, settleMs);
   if (resolved.length > 0) await resolveDrifts(tx, resolved);
+  const drifting = await unexplained(tx, beyond);
+  for (const one of beyond) if (!drifting.includes(one)) quiet.push(one.meter_id);
   if (quiet.length > 0) await wantCommands(tx, quiet, 'off');
   if (drifting.length === 0) return [];
   metrics.balanceDrifts.inc(drifting.length);
@@ -96,6 +99,21 @@ export async function compareBalances(
     'drift',
   );
   return driftsOf(drifting, episodes);
+}
+
+/**
+ * Without those that have exactly so much too much as they had buffered when they were told their balance: firmware
+ * that simply takes a command over cannot know better.
+ */
+async function unexplained(tx: Session, found: readonly Disagreement[]): Promise<Disagreement[]> {
+  if (found.length === 0) return [];
+  const late = await selectLateUnits(
+    tx,
+    found.map(({ meter_id }) => meter_id),
+  );
+  return found.filter(
+    ({ meter_id, ledger, meter }) => Math.abs(meter - ledger - (late.get(meter_id) ?? 0)) > tolerance,
+  );
 }
 
 function verdictOf(

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { claimCommands, releaseCommands } from '../../src/balances/command-store.js';
 import { confirmCommands } from '../../src/balances/confirmations.js';
 import { createConsumption, type Consumption } from '../../src/balances/consumption.js';
+import type { ConsumptionReport } from '../../src/balances/report.js';
 import type { Drift } from '../../src/balances/drift.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { credit, one, report } from './meters.js';
@@ -37,7 +38,7 @@ describe('A meter that disagrees with the ledger', () => {
   });
 
   /** It says that it used 0.0048 and has so much left, in units. */
-  async function says(left: number, more: { time?: number | null; units?: number } = {}): Promise<void> {
+  async function says(left: number, more: Partial<ConsumptionReport> = {}): Promise<void> {
     now += 1;
     const remaining = Math.round(left * 10_000);
     await consumption.apply([report(meter, { remaining, total: 1, time: now, ...more })], wait);
@@ -182,6 +183,22 @@ describe('A meter that disagrees with the ledger', () => {
     assert.equal((await told('later')).balance, 10.4);
     now += 30_000;
     await says(10.3952);
+    assert.deepEqual([drifts.length, await wanted()], [0, []]);
+  });
+
+  it('by what it buffered, told its balance when it came back and paid nothing, is told, and not reported', async () => {
+    await paid(10);
+    const away = now;
+    now += 48 * 60 * minute;
+    await test.database.query({ text: `select want_balance_command($1, 'connected')`, values: [meter] });
+    await told();
+    for (let n = 1; n <= 6; n += 1)
+      await says(10 - n * 0.1, { time: away + n * minute, units: 1000, received_at: now });
+    now += 30_000;
+    await says(9.9952);
+    assert.deepEqual([drifts.length, await wanted()], [0, ['off']]);
+    assert.equal((await told()).balance, 9.3952);
+    await says(9.3904);
     assert.deepEqual([drifts.length, await wanted()], [0, []]);
   });
 
