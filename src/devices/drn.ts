@@ -3,13 +3,18 @@ export function isDrnForm(text: string): boolean {
   return /^(\d{11}|\d{13})$/.test(text);
 }
 
-/** [T-4]: its last digit is the Luhn check digit over the others (ISO/IEC 7812-1). 09000030529 passes. */
+/** [T-4]: its last digit is the Luhn check digit over the others. 09000030529 passes. */
 export function hasDrnCheckDigit(drn: string): boolean {
+  return isDrnForm(drn) && drn.endsWith(luhnDigit(drn.slice(0, -1)));
+}
+
+/** The check digit that belongs behind these digits (ISO/IEC 7812-1: every second one from the right doubled). */
+export function luhnDigit(digits: string): string {
   let sum = 0;
-  for (let fromRight = 0; fromRight < drn.length; fromRight++) {
-    const digit = drn.charCodeAt(drn.length - 1 - fromRight) - 48;
-    const doubled = fromRight % 2 === 1 ? digit * 2 : digit;
+  for (let fromRight = 0; fromRight < digits.length; fromRight++) {
+    const digit = digits.charCodeAt(digits.length - 1 - fromRight) - 48;
+    const doubled = fromRight % 2 === 0 ? digit * 2 : digit;
     sum += doubled > 9 ? doubled - 9 : doubled;
   }
-  return isDrnForm(drn) && sum % 10 === 0;
+  return String((10 - (sum % 10)) % 10);
 }
