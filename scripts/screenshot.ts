@@ -1,4 +1,4 @@
-// npm run screenshot – docs/images/{ingestion,dashboard}.png for the README, from the real thing.
+// npm run screenshot – docs/images/{ingestion,dashboard,payments}.png for the README, from the real thing.
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -23,6 +23,11 @@ async function main(): Promise<void> {
     await dashboard.goto(`${appliance.url}/dashboard`);
     await catchUp(meter);
     await dashboard.screenshot({ path: join(images, 'dashboard.png') });
+    const payments = await openPage(browser, 1360, 850, 2);
+    await payments.goto(`${appliance.url}/dashboard/payments`);
+    await payments.locator('[data-meter="DEMO-04"] .mfpm-pay').click();
+    await delay(3000);
+    await payments.screenshot({ path: join(images, 'payments.png') });
     const editor = await openPage(browser, 1360, 700, 2);
     await openTab(editor, appliance.url, 'Ingestion');
     await editor.mouse.move(700, 500);
@@ -71,7 +76,7 @@ async function catchUp(meter: MqttClient): Promise<void> {
 }
 
 main().then(
-  () => console.log(`${images}: dashboard.png, ingestion.png`),
+  () => console.log(`${images}: dashboard.png, payments.png, ingestion.png`),
   (error: unknown) => {
     console.error(error);
     process.exitCode = 1;
