@@ -53,6 +53,8 @@ export interface Facts {
   readonly isPromptUnderWay: boolean;
 }
 
+// Not prepared: on a young database a generic plan reads whole tables, and keeps doing so until the next analyze.
+
 /** Locks the prompts that may be concerned, then reads the rest, so that it is not older than the locks. */
 export async function readFacts(tx: Session, notices: readonly Notice[]): Promise<Facts> {
   const prompts = await lockPrompts(tx, notices);
@@ -111,7 +113,6 @@ async function lockPrompts(tx: Session, notices: readonly Notice[]): Promise<Pro
   const checkouts = notices.flatMap((notice) => notice.checkout_request_id ?? []);
   const bills = notices.filter(({ channel }) => channel === 'c2b');
   const { rows } = await tx.query<Prompt>({
-    name: 'lock-prompts',
     text: `select id, checkout_request_id, meter_number, meter_id, amount::text, currency, phone_number, state,
                   payment_id, receipt, requested_at
              from payment_prompts
@@ -143,7 +144,6 @@ async function readKnown(
   prompts: readonly Prompt[],
 ): Promise<KnownRows> {
   const { rows } = await tx.query<KnownRows>({
-    name: 'read-known',
     text: `select (select coalesce(jsonb_agg(jsonb_build_object('id', p.id::text, 'channel', p.channel, 'receipt', p.receipt,
                           'amount', p.amount::text, 'meter_id', p.meter_id, 'outcome', p.outcome)), '[]')
                      from payments p
