@@ -22,6 +22,9 @@ export interface EngineHost {
   unsubscribed(connection: Connection, filter: string): void;
 }
 
+/** Filters that one connection of a service account may have. */
+const accountFiltersMax = 10_000;
+
 /** aedes for what it does well: sessions, subscriptions, retained messages, delivery to subscribers. */
 export async function createEngine(host: EngineHost) {
   const { limits, access } = host;
@@ -94,6 +97,13 @@ export async function createEngine(host: EngineHost) {
     done(new Error('publish denied'));
   }
 
+  /** The limit is one of devices. A backend awaits the answers of a thousand meters, on three topics each. */
+  function filtersMax({ principal }: Connection): number {
+    return principal?.kind === 'account'
+      ? Math.max(accountFiltersMax, limits.subscriptionsMax)
+      : limits.subscriptionsMax;
+  }
+
   function authorizeSubscribe(
     client: Client,
     sub: Subscription,
@@ -103,7 +113,7 @@ export async function createEngine(host: EngineHost) {
     const granted =
       connection?.principal != null &&
       access.maySubscribe(connection.principal, sub.topic) &&
-      (connection.filters.size < limits.subscriptionsMax || connection.filters.has(sub.topic));
+      (connection.filters.size < filtersMax(connection) || connection.filters.has(sub.topic));
     if (granted) {
       connection.filters.set(sub.topic, sub.qos);
       return done(null, sub);
@@ -118,6 +128,7 @@ export async function createEngine(host: EngineHost) {
     if (connection?.principal == null || !access.maySubscribe(connection.principal, packet.topic))
       return null;
     if (packet.qos === 0) return packet;
+    if ((connection.filters.get(packet.topic) ?? -1) >= packet.qos) return packet;
     let qos = -1;
     for (const [filter, granted] of connection.filters) {
       if (granted > qos && covers(filter, packet.topic)) qos = granted;

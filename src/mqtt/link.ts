@@ -2,6 +2,7 @@ import { connect, type MqttClient } from 'mqtt';
 import { deferred } from '../batches/deferred.js';
 import { DomainError } from '../errors.js';
 import { socketReason } from './socket-reason.js';
+import { createSubscriptions, type MessageListener, type Subscriptions } from './subscriptions.js';
 import { keepTrust, tlsOptions, type Trust } from './trust.js';
 
 export interface MqttLinkOptions {
@@ -45,14 +46,25 @@ export interface MqttLink {
    * acknowledgement; what was refused so is not sent later.
    */
   publish(publication: Publication): Promise<void>;
+  /**
+   * Hears what is published under a filter, with QoS 1. Resolves when the broker has granted it, so that nothing
+   * published from then on is missed while the connection lasts; after a reconnect it is subscribed again. Several may
+   * hear one filter over one subscription, which ends with the last of them.
+   * @returns ends it; resolves with the UNSUBACK, or without a connection at once
+   * @throws SUBSCRIPTION_REFUSED; BROKER_UNAVAILABLE like `publish`; the signal's reason when it is aborted before
+   */
+  subscribe(filter: string, listener: MessageListener, signal?: AbortSignal): Promise<() => Promise<void>>;
   close(): Promise<void>;
 }
+
+export type { MessageListener } from './subscriptions.js';
 
 const usualTimeoutMs = 10_000;
 
 /** The connection of a link, and why the last attempt failed. */
 interface Line {
   readonly client: MqttClient;
+  readonly subscriptions: Subscriptions;
   readonly broker: string;
   readonly timeoutMs: number;
   problem: string | undefined;
@@ -67,9 +79,9 @@ export function openMqttLink(options: MqttLinkOptions): MqttLink {
   let line: Line | undefined;
 
   /** `deadline` by the clock of performance.now. */
-  async function connected(deadline: number): Promise<Line> {
+  async function connected(deadline: number, signal?: AbortSignal): Promise<Line> {
     const ours = (line ??= connectTo(options));
-    if (!ours.client.connected) await until(deadline, connectionOf(ours.client), ours);
+    if (!ours.client.connected) await until(deadline, connectionOf(ours.client), ours, signal);
     return ours;
   }
 
@@ -88,6 +100,19 @@ export function openMqttLink(options: MqttLinkOptions): MqttLink {
     async publish(publication) {
       const deadline = performance.now() + timeoutMs;
       await send(await connected(deadline), publication, deadline);
+    },
+    async subscribe(filter, listener, signal) {
+      signal?.throwIfAborted();
+      const deadline = performance.now() + timeoutMs;
+      const ours = await connected(deadline, signal);
+      const { granted, end } = ours.subscriptions.add(filter, listener);
+      try {
+        await until(deadline, granted, ours, signal);
+      } catch (error) {
+        void end();
+        throw error;
+      }
+      return end;
     },
     async close() {
       const ended = line?.client.endAsync(true);
@@ -116,12 +141,15 @@ function connectTo(options: MqttLinkOptions): Line {
     ...(options.username === '' ? {} : { username: options.username, password: options.password }),
     reconnectPeriod: 1000,
     connectTimeout: timeoutMs,
+    // Ours are made again by who made them: what nobody hears any more is not.
+    resubscribe: false,
     ...(options.tls && options.trust !== undefined ? tlsOptions(options.trust) : {}),
   });
   if (options.tls && options.trust !== undefined) keepTrust(client, options.trust);
   // Without a listener an unreachable broker would end the process; publications report it by their deadline.
   const broker = `${options.host}:${options.port}`;
-  const line: Line = { client, broker, timeoutMs, problem: undefined, waiting: new Set() };
+  const subscriptions = createSubscriptions(client, broker);
+  const line: Line = { client, subscriptions, broker, timeoutMs, problem: undefined, waiting: new Set() };
   client.on('error', (error) => (line.problem = socketReason(error)));
   client.on('connect', () => (line.problem = undefined));
   return line;
@@ -163,14 +191,23 @@ async function send(
   }
 }
 
-async function until(deadline: number, work: Promise<unknown>, line: Line): Promise<void> {
+async function until(
+  deadline: number,
+  work: Promise<unknown>,
+  line: Line,
+  signal?: AbortSignal,
+): Promise<void> {
   const told = deferred<never>();
+  const abort = (): void => told.reject(signal?.reason);
+  signal?.addEventListener('abort', abort);
+  if (signal?.aborted === true) abort();
   const timer = setTimeout(() => told.reject(unanswered(line)), Math.max(0, deadline - performance.now()));
   line.waiting.add(told.reject);
   try {
     await Promise.race([work, told.promise]);
   } finally {
     clearTimeout(timer);
+    signal?.removeEventListener('abort', abort);
     line.waiting.delete(told.reject);
   }
 }

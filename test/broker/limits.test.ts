@@ -182,6 +182,13 @@ describe('Limits that no client can disturb another by [M-15]', () => {
     wire.send(subscribePacket(1, [`${base}/a`, 0], [`${base}/b`, 0], [`${base}/c`, 0]));
     await wire.expect(Buffer.from([0x90, 5, 0, 1, 0, 0, 0x80]));
     wire.end();
+    // A service account hears a thousand meters, topic by topic.
+    const backend = await Wire.login(port, as('backend'));
+    backend.send(
+      subscribePacket(1, ...['a', 'b', 'c'].map((m): [string, 0] => [`meters/${m}/token/response`, 0])),
+    );
+    await backend.expect(Buffer.from([0x90, 5, 0, 1, 0, 0, 0]));
+    backend.end();
     await broker.close({ drainMs: 0 });
   });
 

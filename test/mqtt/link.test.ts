@@ -141,6 +141,105 @@ describe('The connection that nodes publish through', function () {
     assert.ok(Date.now() - begun < 4_000, 'not only by the deadline');
   });
 
+  describe('subscribes', () => {
+    const answers = (name: string): string => `meters/${name}/token/response`;
+
+    function saying(name: string, payload: string): Promise<void> {
+      return test.broker.publish({ topic: answers(name), payload, qos: 1 });
+    }
+
+    it('and misses nothing that is published once the broker has granted it', async () => {
+      const link = open();
+      const got: string[] = [];
+      const end = await link.subscribe(answers('METER001'), (on, payload) =>
+        got.push(`${on} ${payload.toString()}`),
+      );
+      await saying('METER001', 'one');
+      await saying('METER002', 'of another');
+      await eventually(() => assert.deepEqual(got, [`${answers('METER001')} one`]));
+      await end();
+      await saying('METER001', 'two');
+      await link.publish({ topic, payload: 'behind it', qos: 1, retain: false });
+      await eventually(() => assert.equal(heard.at(-1), 'behind it'));
+      assert.equal(got.length, 1, 'it has ended');
+    });
+
+    it('once for all who listen, until the last of them ends', async () => {
+      const link = open();
+      const counts = [0, 0, 0];
+      const ends = await Promise.all(
+        counts.map((_, n) => link.subscribe(answers('METER001'), () => (counts[n] = (counts[n] ?? 0) + 1))),
+      );
+      await saying('METER001', 'one');
+      await eventually(() => assert.deepEqual(counts, [1, 1, 1]));
+      await ends[0]?.();
+      await ends[0]?.();
+      await saying('METER001', 'two');
+      await eventually(() => assert.deepEqual(counts, [1, 2, 2]));
+      await Promise.all([ends[1]?.(), ends[2]?.()]);
+      // At once again: the UNSUBSCRIBE before must not take it away.
+      await link.subscribe(answers('METER001'), () => (counts[0] = 10));
+      await saying('METER001', 'three');
+      await eventually(() => assert.deepEqual(counts, [10, 2, 2]));
+    });
+
+    it('a thousand topics at once, and ends them all', async () => {
+      const link = open({ timeoutMs: 10_000 });
+      const got = new Set<string>();
+      const names = Array.from({ length: 1_000 }, (_, n) => `M${n}`);
+      const ends = await Promise.all(names.map((name) => link.subscribe(answers(name), (on) => got.add(on))));
+      for (const name of names) await saying(name, 'yes');
+      await eventually(() => assert.equal(got.size, 1_000));
+      await Promise.all(ends.map((end) => end()));
+      got.clear();
+      await saying('M1', 'yes');
+      const again = await link.subscribe(answers('M2'), (on) => got.add(on));
+      await saying('M2', 'yes');
+      await eventually(() => assert.deepEqual([...got], [answers('M2')]));
+      await again();
+    });
+
+    it('again after the connection was lost, also what was not granted yet', async () => {
+      const link = open({ timeoutMs: 8_000 });
+      const got: string[] = [];
+      await link.subscribe(answers('METER001'), (_on, payload) => got.push(payload.toString()));
+      line.swallowAnswers();
+      const second = link.subscribe(answers('METER002'), (_on, payload) => got.push(payload.toString()));
+      line.cut();
+      line.pass();
+      await second;
+      await saying('METER001', 'one');
+      await saying('METER002', 'two');
+      await eventually(() => assert.deepEqual(got, ['one', 'two']));
+    });
+
+    it('and says when the broker refuses, does not answer, or nobody waits any more', async () => {
+      const link = open();
+      await assert.rejects(
+        link.subscribe('energy/secret', () => {}),
+        { code: 'SUBSCRIPTION_REFUSED', message: /energy\/secret/ },
+      );
+      let got = 0;
+      await link.subscribe(answers('METER001'), () => (got += 1));
+      await saying('METER001', 'one');
+      await eventually(() => assert.equal(got, 1, 'the others are as they were'));
+      line.swallowAnswers();
+      await assert.rejects(
+        link.subscribe(answers('METER002'), () => {}),
+        { code: 'BROKER_UNAVAILABLE' },
+      );
+      line.pass();
+      const gone = new AbortController();
+      const waiting = link.subscribe(answers('M3'), () => {}, gone.signal);
+      gone.abort(new Error('the caller is gone'));
+      await assert.rejects(waiting, /the caller is gone/);
+      await assert.rejects(
+        link.subscribe(answers('M3'), () => {}, gone.signal),
+        /the caller is gone/,
+      );
+    });
+  });
+
   it('reaches a broker that listens on every interface through loopback', () => {
     assert.deepEqual(['0.0.0.0', '::', '10.0.0.1'].map(reachable), ['127.0.0.1', '127.0.0.1', '10.0.0.1']);
   });
