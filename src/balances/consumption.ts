@@ -4,6 +4,7 @@ import { metrics } from '../operation/metrics.js';
 import { isDataError } from '../readings/commit.js';
 import { createLane, type CommitOptions, type Lane } from '../readings/lane.js';
 import {
+  fixPlans,
   insertConsumption,
   insertIdle,
   lockUnits,
@@ -70,6 +71,7 @@ export function createConsumption(database: Database, options: ConsumptionOption
     meters: readonly string[],
     account: string,
   ): Promise<{ missing: string[]; drifts: Drift[] }> {
+    await fixPlans(tx);
     const accounts = await lockUnits(tx, meters);
     const missing = meters.filter((meter) => !accounts.has(meter));
     if (missing.length > 0) return { missing, drifts: [] };
