@@ -38,11 +38,7 @@ export function installFlows(root: string, userDir: string): Installed {
     return { outcome: 'kept', tabs: tabsOf(nodesOf(flows)), newer };
   }
   const nodes = mergeFlows(files);
-  const credentials = nodes.flatMap((node) => {
-    const fields = references[node.type];
-    return fields === undefined ? [] : [[node.id, fields] as const];
-  });
-  write(join(userDir, 'flows_cred.json'), `${JSON.stringify(Object.fromEntries(credentials), null, 2)}\n`);
+  write(join(userDir, 'flows_cred.json'), `${JSON.stringify(credentialsOf(nodes), null, 2)}\n`);
   write(taken, `${JSON.stringify(hashes, null, 2)}\n`);
   // Last: its presence says that the others are whole.
   write(flows, flowText(nodes));
@@ -54,6 +50,8 @@ export interface Updated {
   readonly taken: readonly string[];
   /** The flow file as it was before; null when nothing was taken. */
   readonly backup: string | null;
+  /** Types of config nodes whose credentials somebody must look at, in the editor. */
+  readonly lacking: readonly string[];
 }
 
 /** Takes newer shipped tabs over into the user's flow file; his own tabs stay. @throws when there is no flow file yet */
@@ -65,12 +63,33 @@ export function updateFlows(root: string, userDir: string, now: Date = new Date(
   const taken = join(userDir, 'shipped-flows.json');
   const before = hashesTaken(taken);
   const newer = files.filter(({ name }) => before[name] !== hashes[name]);
-  if (newer.length === 0) return { taken: [], backup: null };
+  if (newer.length === 0) return { taken: [], backup: null, lacking: [] };
   const backup = `${flows}.${now.toISOString().replaceAll(/[:.]/g, '-')}.bak`;
   copyFileSync(flows, backup);
-  write(flows, flowText(takeOver(nodesOf(flows), newer)));
+  const nodes = takeOver(nodesOf(flows), newer);
+  const lacking = addCredentials(join(userDir, 'flows_cred.json'), nodes);
+  write(flows, flowText(nodes));
   write(taken, `${JSON.stringify(hashes, null, 2)}\n`);
-  return { taken: newer.map(({ name }) => name), backup };
+  return { taken: newer.map(({ name }) => name), backup, lacking };
+}
+
+function credentialsOf(nodes: readonly FlowNode[]): Record<string, object> {
+  return Object.fromEntries(
+    nodes.flatMap((node) => {
+      const fields = references[node.type];
+      return fields === undefined ? [] : [[node.id, fields] as const];
+    }),
+  );
+}
+
+/** A newer tab may bring a config node with credentials. @returns whose could not be added: Node-RED has encrypted the file */
+function addCredentials(path: string, nodes: readonly FlowNode[]): string[] {
+  const wanted = credentialsOf(nodes);
+  const known = existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Record<string, object>) : {};
+  // Whom we cannot look into may have them.
+  if ('$' in known) return nodes.filter(({ id }) => id in wanted).map(({ type }) => type);
+  write(path, `${JSON.stringify({ ...wanted, ...known }, null, 2)}\n`);
+  return [];
 }
 
 function hashesTaken(path: string): Record<string, string> {

@@ -53,7 +53,7 @@ export default function (RED: NodeAPI): void {
       consumerSecret: { type: 'password' },
       passkey: { type: 'password' },
     },
-    open(config, credentials) {
+    open(config, credentials, node) {
       const shortCode = textSetting(config.shortCode, '');
       const login = {
         shortCode: shortCode === '' ? sandboxShortCode : shortCode,
@@ -62,6 +62,7 @@ export default function (RED: NodeAPI): void {
         consumerSecret: textSetting(credentials.consumerSecret, 'secret'),
       };
       const secret = textSetting(credentials.callbackSecret, '');
+      if (secret === '') node.warn('No secret is set: every callback is refused.');
       const publicUrl = withoutSlash(textSetting(config.publicUrl, 'http://127.0.0.1:1880'));
       const apiUrl = withoutSlash(textSetting(config.apiUrl, ''));
       return {

@@ -38,7 +38,28 @@ describe('shipped flows in the user’s flow file', () => {
     assert.ok(read().some((node) => node.label === 'Mine'));
     assert.ok(readFileSync(String(backup), 'utf8').includes('"Check readings"'));
     assert.deepEqual(installFlows(root, userDir).newer, []);
-    assert.deepEqual(updateFlows(root, userDir), { taken: [], backup: null });
+    assert.deepEqual(updateFlows(root, userDir), { taken: [], backup: null, lacking: [] });
+  });
+
+  it('bring the credentials of their config nodes along, and leave those of the user alone', () => {
+    installFlows(root, userDir);
+    const path = join(userDir, 'flows_cred.json');
+    const provider = read().find(({ type }) => type === 'meter-payments')?.id ?? '';
+    const credentials = JSON.parse(readFileSync(path, 'utf8')) as Record<string, object>;
+    const { [provider]: shipped, ...others } = credentials;
+    writeFileSync(path, JSON.stringify({ ...others, mine: { password: 'x' } }));
+    edit(join(root, 'flows', 'payment.json'), '"Take the callback"', '"Take it"');
+    assert.deepEqual(updateFlows(root, userDir).lacking, []);
+    assert.deepEqual(JSON.parse(readFileSync(path, 'utf8')), {
+      ...others,
+      mine: { password: 'x' },
+      [provider]: shipped,
+    });
+
+    writeFileSync(path, JSON.stringify({ $: 'encrypted' }));
+    edit(join(root, 'flows', 'payment.json'), '"Take it"', '"Take this"');
+    assert.ok(updateFlows(root, userDir).lacking.includes('meter-payments'));
+    assert.equal(readFileSync(path, 'utf8'), JSON.stringify({ $: 'encrypted' }));
   });
 });
 
