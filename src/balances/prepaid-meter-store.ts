@@ -124,11 +124,10 @@ export async function selectDrifts(
 export async function selectTotals(session: Session, lowUnits: number): Promise<MeterTotals> {
   const { rows } = await session.query<MeterTotals>({
     name: 'prepaid-totals',
-    text: `select (select count(*)::int from accounts a join devices d using (meter_id) where a.kind = 'units') as prepaid,
-                  (select count(*)::int from accounts a join devices d using (meter_id)
-                    where a.kind = 'units' and a.balance < $1::numeric) as low,
+    text: `select count(*)::int as prepaid, (count(*) filter (where a.balance < $1::numeric))::int as low,
                   (select count(*)::int from outbox where kind = 'balance' and done_at is null) as commands_open,
-                  (select count(*)::int from balance_drifts where resolved_at is null) as drifts_open`,
+                  (select count(*)::int from balance_drifts where resolved_at is null) as drifts_open
+             from accounts a join devices d using (meter_id) where a.kind = 'units'`,
     values: [lowUnits],
   });
   return rows[0] ?? { prepaid: 0, low: 0, commands_open: 0, drifts_open: 0 };

@@ -427,6 +427,8 @@ create index payments_meter_idx on payments (meter_id, id desc);
 create index payments_suspense_idx on payments (id) where outcome = 'suspense';
 create index payments_outcome_idx on payments (outcome, id desc);
 create index payments_received_idx on payments (received_at);
+-- The unique one has no receipts of disputed payments and of reversals.
+create index payments_receipt_idx on payments (upper(receipt));
 create trigger payments_stay before update or delete or truncate on payments
   for each statement execute function refuse_change();
 

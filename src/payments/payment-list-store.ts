@@ -49,7 +49,7 @@ const payments = `
          case when r.id is not null then 'reversed'
               when p.outcome = 'suspense' and exists (select from sales x where x.payment_id = p.id) then 'allocated'
               else p.outcome end as status
-    from payments p left join payments r on r.reverses_id = p.id`;
+    from payments p left join payments r on r.reverses_id = p.id and r.outcome = 'reversal'`;
 
 const prompts = `
   select 'prompt' as type, q.id, 'stk' as channel, null::text as receipt, q.amount, q.currency, q.meter_number,
@@ -58,78 +58,78 @@ const prompts = `
     from payment_prompts q
    where q.payment_id is null and q.state <> 'succeeded'`;
 
-/** Where a status can be found: of payments by their outcome, of prompts. */
-const outcomesOf: Readonly<Record<PaymentStatus, readonly string[]>> = {
-  accepted: ['accepted'],
-  suspense: ['suspense'],
-  allocated: ['suspense'],
-  reversed: ['accepted', 'suspense'],
-  failed: ['failed', 'prompt'],
-  disputed: ['disputed'],
-  reversal: ['reversal'],
-  requested: ['prompt'],
-  open: ['prompt'],
-  expired: ['prompt'],
+/** The outcome under which payments of a status are kept; reversed ones are found by what reversed them. */
+const outcomeOf: Readonly<Partial<Record<PaymentStatus, string>>> = {
+  accepted: 'accepted',
+  suspense: 'suspense',
+  allocated: 'suspense',
+  failed: 'failed',
+  disputed: 'disputed',
+  reversal: 'reversal',
 };
+const ofPrompts: readonly PaymentStatus[] = ['requested', 'open', 'failed', 'expired'];
 
-/** Ids rise with the time of arrival, so that each half needs no more than a page's worth of its newest rows. */
+/** Ids rise with the time of arrival, so that each part needs no more than a page's worth of its newest rows. */
 export async function selectPayments(
   session: Session,
   { limit, offset, order, start, end }: PageRequest<'received_at'>,
   filter: PaymentFilter,
 ): Promise<{ data: ListedPayment[]; total: number }> {
-  const matching = conditionsOf(filter);
-  const halves = sourcesOf(filter);
+  const parts = partsOf(filter);
   const bounds = [filter.statuses, filter.meter, filter.receipt, filter.channel, iso(start), iso(end)];
-  const each = halves.map(
-    (half) => `(select * from (${half}) h where ${matching} order by id ${order} limit $7)`,
-  );
+  const newest = parts.map((part) => `(${part} order by id ${order} limit $7)`);
   // amount has 14 digits at most: exact as a double.
   const { rows } = await session.query<Row>({
     text: `select u.type, u.id::float8 as id, u.status, u.channel, u.receipt, u.amount::float8 as amount, u.currency,
                   u.meter_number, coalesce(s.meter_id, u.meter_id) as meter_id, u.phone, s.units::float8 as units,
                   u.result_code, u.reason, u.checkout_request_id, u.paid_at, u.received_at
-             from (select * from (${each.join(' union all ')}) v
+             from (select * from (${newest.join(' union all ')}) v
                     order by received_at ${order}, type, id ${order} limit $8 offset $9) u
              left join lateral (select x.meter_id, x.units from sales x
                                  where u.type = 'payment' and x.payment_id = u.id order by x.id limit 1) s on true
             order by u.received_at ${order}, u.type, u.id ${order}`,
     values: [...bounds, limit + offset, limit, offset],
   });
-  const counts = halves.map((half) => `(select count(*) from (${half}) h where ${matching})`);
   const counted = await session.query<{ total: number }>({
-    text: `select (${counts.join(' + ')})::float8 as total`,
+    text: `select (${parts.map((part) => `(select count(*) from (${part}) c)`).join(' + ')})::float8 as total`,
     values: bounds,
   });
   return { data: rows.map(forPeople), total: counted.rows[0]?.total ?? 0 };
 }
 
-/** Only where the statuses can be; the few names are our own. */
-function sourcesOf({ wasSuspense, statuses }: PaymentFilter): string[] {
-  if (statuses === null && !wasSuspense) return [payments, prompts];
-  const places = wasSuspense ? ['suspense'] : (statuses ?? []).flatMap((status) => outcomesOf[status]);
-  const outcomes = [...new Set(places)]
-    .filter((place) => place !== 'prompt')
-    .map((outcome) => `'${outcome}'`);
+/** Selects that have no row in common, and look only where such rows can be. The names in them are our own. */
+function partsOf(filter: PaymentFilter): string[] {
+  const { statuses, wasSuspense } = filter;
+  const part = (source: string, ...more: string[]): string =>
+    `select * from (${source}) h where ${[...more, ...conditionsOf(filter, source === prompts)].join(' and ')}`;
+  if (wasSuspense) return [part(`${payments} where p.outcome = 'suspense'`)];
+  if (statuses === null) return [part(payments), part(prompts)];
+  const outcomes = [...new Set(statuses.flatMap((status) => outcomeOf[status] ?? []))];
+  const kept = `${payments} where p.outcome in (${outcomes.map((outcome) => `'${outcome}'`).join(', ')})`;
+  const reversed = `${payments} where p.id in (select v.reverses_id from payments v where v.outcome = 'reversal')`;
   return [
-    ...(outcomes.length === 0 ? [] : [`${payments} where p.outcome in (${outcomes.join(', ')})`]),
-    ...(places.includes('prompt') ? [prompts] : []),
+    ...(outcomes.length > 0 ? [part(kept, `status <> 'reversed'`)] : []),
+    ...(statuses.includes('reversed') ? [part(reversed)] : []),
+    ...(statuses.some((status) => ofPrompts.includes(status)) ? [part(prompts)] : []),
   ];
 }
 
 /** Of what is not asked for there is no condition; its parameter is named all the same. */
-function conditionsOf({ statuses, meter, receipt, channel }: PaymentFilter): string {
+function conditionsOf({ statuses, meter, receipt, channel }: PaymentFilter, isOfPrompts: boolean): string[] {
+  const ofMeter = isOfPrompts
+    ? 'meter_id = $2::text'
+    : `id in (select x.id from payments x where x.meter_id = $2::text
+              union select x.payment_id from sales x where x.meter_id = $2::text)`;
+  // A prompt credited by asking has its receipt later, and elsewhere.
+  const ofReceipt = `id in (select x.id from payments x where upper(x.receipt) = upper($3::text)
+                            union select q.payment_id from payment_prompts q where upper(q.receipt) = upper($3::text))`;
   return [
     statuses === null ? '$1::text[] is null' : 'status = any($1::text[])',
-    meter === null
-      ? '$2::text is null'
-      : `(type = 'prompt' and meter_id = $2::text or type = 'payment' and id in (
-            select x.id from payments x where x.meter_id = $2 union all
-            select x.payment_id from sales x where x.meter_id = $2))`,
-    receipt === null ? '$3::text is null' : 'upper(receipt) = upper($3::text)',
+    meter === null ? '$2::text is null' : ofMeter,
+    receipt === null ? '$3::text is null' : isOfPrompts ? 'receipt = $3::text' : ofReceipt,
     channel === null ? '$4::text is null' : 'channel = $4::text',
     '($5::timestamptz is null or received_at >= $5) and ($6::timestamptz is null or received_at < $6)',
-  ].join(' and ');
+  ];
 }
 
 export async function selectTotals(session: Session): Promise<MoneyTotals> {
@@ -140,7 +140,7 @@ export async function selectTotals(session: Session): Promise<MoneyTotals> {
                     p.outcome = 'suspense' and not exists (select from sales s where s.payment_id = p.id) as waits
                from payments p
               where (p.outcome = 'suspense' or (p.outcome = 'accepted' and p.received_at > now() - interval '24 hours'))
-                and not exists (select from payments r where r.reverses_id = p.id)
+                and not exists (select from payments r where r.reverses_id = p.id and r.outcome = 'reversal')
                 and (p.outcome = 'accepted' or p.received_at > now() - interval '24 hours'
                      or not exists (select from sales s where s.payment_id = p.id)))
            select waits, currency, count(*)::int as payments, sum(amount)::float8 as amount

@@ -70,6 +70,17 @@ describe('the list of payments [H-12]', () => {
     );
   });
 
+  it('finds a payment by the receipt that came later than its credit', async () => {
+    const [credited] = await house.rows<{ id: string }>(
+      `select id from payments where receipt = $1`,
+      receiptOf(1),
+    );
+    const later = { payment_id: credited?.id, state: 'succeeded', receipt: 'LATE00001' };
+    await house.prompt('ws_CO_asked', later);
+    const { data, total } = await list.payments({ receipt: 'late00001' });
+    assert.deepEqual([data[0]?.receipt, total], [receiptOf(1), 1]);
+  });
+
   for (const [title, query, expected] of [
     ['one status', { status: 'suspense' }, ['suspense']],
     ['several', { status: 'open, expired' }, ['expired', 'open']],
