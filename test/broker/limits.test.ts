@@ -101,7 +101,7 @@ describe('Limits that no client can disturb another by [M-15]', () => {
   });
 
   it('reads a device more slowly beyond its rate, drops nothing, and leaves another alone', async () => {
-    const { broker, port, sink } = await startTestBroker({ ratePerSecond: 200, burst: 20 });
+    const { broker, port, sink } = await startTestBroker({ ratePerSecond: 50, burst: 20 });
     sink.settling = true;
     const fast = await Wire.login(port, as('METER001'));
     const other = await Wire.login(port, as('METER002'));
@@ -110,9 +110,9 @@ describe('Limits that no client can disturb another by [M-15]', () => {
     await eventually(() => broker.stats().throttled === 1);
     other.send(publishPacket('meters/METER002/readings', '{}', 1));
     await other.expect(puback(1));
-    assert.ok(Date.now() - from < 450, 'the other client did not wait');
+    assert.ok(sink.deliveries.length < 121, 'the other client did not wait');
     await eventually(() => sink.deliveries.length === 121);
-    assert.ok(Date.now() - from >= 450, '100 messages beyond the burst take half a second at 200/s');
+    assert.ok(Date.now() - from >= 1_900, '100 messages beyond the burst take two seconds at 50/s');
     const order = sink.deliveries
       .filter(({ meter_id }) => meter_id === 'METER001')
       .map(({ payload }) => payload);

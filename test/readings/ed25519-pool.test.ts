@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, sign } from 'node:crypto';
 import { createEd25519Pool, type Ed25519Pool, type SignatureJob } from '../../src/readings/ed25519-pool.js';
+import { undisturbed } from '../support/undisturbed.js';
 
 const { publicKey, privateKey } = generateKeyPairSync('ed25519');
 const hex = Buffer.from(publicKey.export({ format: 'jwk' }).x ?? '', 'base64url').toString('hex');
@@ -46,17 +47,22 @@ describe('the threads that verify Ed25519', () => {
     pool = createEd25519Pool({ threads: 1 });
     await pool.verify([job('a')], wait);
     const jobs = Array.from({ length: 3000 }, () => job('a'));
-    let longest = 0;
-    let last = performance.now();
-    const timer = setInterval(() => {
-      longest = Math.max(longest, performance.now() - last);
-      last = performance.now();
-    }, 1);
-    last = performance.now();
-    await pool.verify(jobs, wait);
-    clearInterval(timer);
+    const blockedMs = await undisturbed(
+      async () => {
+        let longest = 0;
+        let last = performance.now();
+        const timer = setInterval(() => {
+          longest = Math.max(longest, performance.now() - last);
+          last = performance.now();
+        }, 1);
+        await pool.verify(jobs, wait);
+        clearInterval(timer);
+        return Math.max(longest, performance.now() - last);
+      },
+      (longest) => longest < 100,
+    );
     // 3,000 signatures take some 200 ms.
-    assert.ok(longest < 100, `${longest} ms`);
+    assert.ok(blockedMs < 100, `${blockedMs} ms`);
   });
 
   it('take no more than they can hold, and say so', async () => {

@@ -123,7 +123,7 @@ export class Wire {
         const got = this.bytes.subarray(0, wanted.length).toString('hex');
         if (got !== wanted.toString('hex')) throw new Error(`got ${got}, expected ${wanted.toString('hex')}`);
       },
-      { timeoutMs: 4_000, intervalMs: 5 },
+      { timeoutMs: 10_000, intervalMs: 5 },
     );
     this.bytes = this.bytes.subarray(wanted.length);
   }
@@ -134,7 +134,7 @@ export class Wire {
     await this.expect(Buffer.from([0xd0, 0]));
   }
 
-  async expectClosed(timeoutMs = 4_000): Promise<void> {
+  async expectClosed(timeoutMs = 10_000): Promise<void> {
     await eventually(() => this.closed, { timeoutMs, intervalMs: 5 });
   }
 

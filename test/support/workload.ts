@@ -44,7 +44,7 @@ export class Workload {
   private readonly newest: number;
   private readonly sent: number[];
   private target = 0;
-  private timer: NodeJS.Timeout | undefined;
+  private readonly timers = new Set<NodeJS.Timeout>();
 
   constructor(
     private readonly database: Database,
@@ -77,17 +77,20 @@ export class Workload {
     return Math.max(...this.meters.map(({ connects }) => connects - 1));
   }
 
-  /** `each` messages of every meter, evenly over `spreadMs`. */
+  /** `each` messages of every meter, evenly over `spreadMs`; beside what is being sent already. */
   send(each: number, spreadMs: number): void {
     const begun = Date.now();
     this.target += each * this.names.length;
     let done = 0;
-    this.timer = setInterval(() => {
+    const timer = setInterval(() => {
       const due =
         spreadMs === 0 ? each : Math.min(each, Math.floor((each * (Date.now() - begun)) / spreadMs));
       for (; done < due; done++) for (const index of this.names.keys()) this.sendNext(index);
-      if (done === each) clearInterval(this.timer);
+      if (done < each) return;
+      clearInterval(timer);
+      this.timers.delete(timer);
     }, 10);
+    this.timers.add(timer);
   }
 
   /** The next message of a meter. */
@@ -151,7 +154,7 @@ export class Workload {
   }
 
   end(): void {
-    clearInterval(this.timer);
+    for (const timer of this.timers) clearInterval(timer);
     for (const meter of this.meters) meter.end();
   }
 
