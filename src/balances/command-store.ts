@@ -143,3 +143,19 @@ export async function countOpen(session: Session): Promise<number> {
   });
   return rows[0]?.open ?? 0;
 }
+
+/** Commands that were closed so many days ago are of no use any more; the ledger has what they were about. */
+const keepDays = 90;
+const forgottenAtOnce = 10_000;
+
+/** @returns whether there may be more */
+export async function forgetOldCommands(session: Session): Promise<boolean> {
+  const { rowCount } = await session.query({
+    name: 'forget-old-commands',
+    text: `delete from outbox
+            where id in (select id from outbox
+                          where kind = 'balance' and done_at < now() - ${keepDays} * interval '1 day'
+                          order by id limit ${forgottenAtOnce})`,
+  });
+  return rowCount === forgottenAtOnce;
+}

@@ -5,6 +5,7 @@ import { metrics } from '../operation/metrics.js';
 import {
   claimCommands,
   countOpen,
+  forgetOldCommands,
   putBack,
   releaseAll,
   releaseCommands,
@@ -57,6 +58,7 @@ export const defaultBackoff: Backoff = { firstMs: 2_000, mostMs: 300_000 };
 
 const pollMs = 1_000;
 const countMs = 5_000;
+const forgetMs = 3_600_000;
 const putBackMs = 500;
 const closeMs = 2_000;
 
@@ -183,6 +185,14 @@ export function startRelay(database: Database, link: MqttLink, options: RelayOpt
     }
   }
 
+  async function forget(): Promise<void> {
+    try {
+      while (!closing.signal.aborted && (await forgetOldCommands(database)));
+    } catch (error) {
+      if (!isTransient(error)) throw error; // else: in an hour
+    }
+  }
+
   const listening = database.listen('outbox_changed', {
     handler(notice) {
       if (notice === 'balance') wake();
@@ -194,8 +204,10 @@ export function startRelay(database: Database, link: MqttLink, options: RelayOpt
   const report = (error: unknown): void => show(error instanceof Error ? error.message : String(error));
   const poll = setInterval(wake, pollMs);
   const counting = setInterval(() => void count().catch(report), countMs);
+  const forgetting = setInterval(() => void forget().catch(report), forgetMs);
   wake();
   void count().catch(report);
+  void forget().catch(report);
 
   return {
     get open() {
@@ -206,6 +218,7 @@ export function startRelay(database: Database, link: MqttLink, options: RelayOpt
       closing.abort();
       clearInterval(poll);
       clearInterval(counting);
+      clearInterval(forgetting);
       await (
         await listening
       )();

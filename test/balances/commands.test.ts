@@ -242,6 +242,30 @@ describe('Balance commands', () => {
     await eventually(() => found.length === 1);
   });
 
+  it('are forgotten 90 days after they were closed', async () => {
+    for (const [subject, days] of [
+      ['OLD', 91],
+      ['YOUNG', 89],
+    ] as const) {
+      await test.database.query({
+        text: `insert into outbox (kind, subject, done_at, outcome)
+               values ('balance', $1, now() - $2 * interval '1 day', 'confirmed')`,
+        values: [subject, days],
+      });
+    }
+    await credit(test.database, 'OPEN', 1);
+    relay();
+    await eventually(async () => {
+      const { rows } = await test.database.query<{ subject: string }>({
+        text: 'select subject from outbox order by id',
+      });
+      assert.deepEqual(
+        rows.map(({ subject }) => subject),
+        ['YOUNG', 'OPEN'],
+      );
+    });
+  });
+
   describe('leave again at once', () => {
     const sync = () =>
       createBalanceSync(test.database, { limits: defaultReportLimits, lowUnits: 10_000, driftUnits: 5_000 });
