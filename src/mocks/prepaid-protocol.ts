@@ -36,6 +36,10 @@ export interface PrepaidProtocol {
   heard(topic: string, text: string): void;
   /** Deducts what the load drew until now, reports when it is time. Call it every second, and before the load changes. */
   tick(watts: number): void;
+  /** Units of a token: they count at once, and are said on `status`. */
+  credit(units: number): void;
+  /** The back end has this meter's answer to the token. */
+  credited(): void;
   /** The last report before the power goes. */
   finish(): void;
   reboot(): void;
@@ -46,6 +50,11 @@ const windowMax = 20;
 const statusMs = 60_000;
 /** A lost report has no acknowledgement; the firmware sends it again. */
 const retryMs = 5_000;
+/**
+ * After a token reports wait for the back end's own word on the balance: one that came before the ledger has booked the
+ * units would look like a drift, and be corrected by taking them away again. When no word comes they go out all the same.
+ */
+const holdMs = 10_000;
 /** Without a balance for so long after a connect, the status says so. */
 const patienceMs = 10_000;
 
@@ -60,6 +69,7 @@ export function createPrepaidProtocol(options: PrepaidProtocolOptions): PrepaidP
   let refused: string | null = null;
   let connectedAt = now();
   let resumeAt = 0;
+  let heldUntil = -Infinity;
   let saidStatus: string | undefined;
   let saidAt = -Infinity;
   let watts = 0;
@@ -110,6 +120,7 @@ export function createPrepaidProtocol(options: PrepaidProtocolOptions): PrepaidP
       return;
     }
     if (outcome === 'taken') {
+      heldUntil = -Infinity;
       asking.taken(now(), meter.reports.unsure);
       // A payment has arrived; the rest are answers and corrections.
       const isMore = before !== null && meter.balance !== null && meter.balance > before;
@@ -133,7 +144,7 @@ export function createPrepaidProtocol(options: PrepaidProtocolOptions): PrepaidP
   /** Whatever is due goes out, while there is a connection. */
   function work(): void {
     if (client?.connected !== true) return;
-    if (now() >= resumeAt) pump(client);
+    if (now() >= Math.max(resumeAt, heldUntil)) pump(client);
     if (asking.isDue(now(), meter.reports.unsure)) say(topics.request, '{}');
     sayStatus();
   }
@@ -196,7 +207,19 @@ export function createPrepaidProtocol(options: PrepaidProtocolOptions): PrepaidP
     },
     heard,
     tick,
+    credit(units) {
+      meter.measure(now(), watts);
+      meter.credit(units);
+      heldUntil = now() + holdMs;
+      saidStatus = undefined;
+      changed();
+      work();
+    },
+    credited() {
+      if (heldUntil > now()) heldUntil = now() + holdMs;
+    },
     finish() {
+      heldUntil = -Infinity;
       meter.measure(now(), watts);
       meter.close(now(), 'always');
       work();

@@ -28,6 +28,8 @@ export interface Prepaid {
   measure(now: number, watts: number): void;
   /** `taken`: the newest command so far; `repeated`: the very same again; `old`: overtaken by a newer one. */
   take(command: BalanceCommand): 'taken' | 'repeated' | 'old';
+  /** Units of a token that this meter has taken. Without a balance they are in the first one that the back end says. */
+  credit(units: number): void;
   /** The measurements since the last report as a report of their own, when it is time, or in any case. */
   close(now: number, when: 'due' | 'always'): Report | undefined;
   /** What is in NVS stays: balance, last command, reports, the measured rest. The session begins anew. */
@@ -101,6 +103,9 @@ export function createPrepaid({ reportSeconds, reportsMax }: PrepaidOptions, sta
     reports,
     measure,
     take,
+    credit(units) {
+      if (balance !== null) balance += units;
+    },
     close,
     reboot(now) {
       total = 0;

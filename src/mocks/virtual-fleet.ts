@@ -22,6 +22,7 @@ export interface FleetRegistry {
 export interface FleetDevice {
   readonly id: string;
   readonly meter_id: string;
+  readonly drn?: string | null;
   readonly mqtt_user: string;
   readonly revoked_at?: string | null;
 }
@@ -156,6 +157,7 @@ async function admit(options: VirtualFleetOptions, number: number): Promise<Virt
   return createVirtualMeter({
     meterId,
     deviceId: device.id,
+    drn: device.drn ?? undefined,
     mqtt: { ...options.mqtt, username: device.mqtt_user, password },
     seed,
     backfillHours,

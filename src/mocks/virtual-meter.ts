@@ -8,11 +8,15 @@ import { createQuarterReadings, type QuarterReadings } from './quarter-readings.
 import type { Relay } from './relay.js';
 import { rssiAt } from './signal-strength.js';
 import type { MeterCommand, VirtualMeterState } from './virtual-meter-state.js';
+import { createTokenProtocol, type TokenProtocol } from './virtual-token-protocol.js';
+import { usualTokenRates, type TokenRates } from './virtual-token.js';
 
 export interface VirtualMeterOptions {
   readonly meterId: string;
   /** The registry's id, the name in `devices/{id}/telemetry`; the meter_id when left out. */
   readonly deviceId?: string;
+  /** Its number as an STS meter. */
+  readonly drn?: string | undefined;
   readonly mqtt: MeterConnection;
   readonly seed: number;
   /** Makes the `device_signature` of a canonical string; absent: the meter does not sign. */
@@ -35,6 +39,13 @@ export interface PrepaidSettings {
   /** At or below it the status is `low_balance`; in ten-thousandths of a unit. */
   readonly lowUnits: number;
   readonly mishaps: MishapRates;
+  /** What becomes of tokens; absent: all go well. */
+  readonly tokens?: TokenSettings | undefined;
+}
+
+export interface TokenSettings extends TokenRates {
+  /** How long a late answer takes. */
+  readonly lateMs: number;
 }
 
 /** What pino and the Node-RED log adapter both offer. */
@@ -54,6 +65,8 @@ export interface VirtualMeter {
 }
 
 const finishMs = 1_000;
+/** Longer than an answer is awaited by default, so that it completes the record afterwards. */
+const usualLateMs = 45_000;
 /** A day of reports every 30 s. */
 const reportsMax = 2_880;
 
@@ -64,17 +77,22 @@ export function createVirtualMeter(options: VirtualMeterOptions): VirtualMeter {
   const listeners = new Set<(state: VirtualMeterState) => void>();
   const line = createMeterLine(meterId, options.mqtt, {
     up,
-    message: (topic, text) => prepaid?.heard(topic, text),
+    message(topic, text) {
+      prepaid?.heard(topic, text);
+      tokens?.heard(topic, text);
+    },
     ended() {
       prepaid?.ended();
+      tokens?.ended();
       readings?.ended();
     },
     changed,
     log: say,
   });
-  /** Memory: both are new after a start. */
+  /** Memory: all are new after a start. */
   let readings: QuarterReadings | undefined;
   let prepaid: PrepaidProtocol | undefined;
+  let tokens: TokenProtocol | undefined;
   let running = false;
   let ticker: NodeJS.Timeout | undefined;
   let lastTelemetry = 0;
@@ -97,7 +115,10 @@ export function createVirtualMeter(options: VirtualMeterOptions): VirtualMeter {
         changed();
       },
     });
-    prepaid = options.prepaid === undefined ? undefined : protocol(options.prepaid);
+    if (options.prepaid !== undefined) {
+      prepaid = protocol(options.prepaid);
+      tokens = tokenProtocol(options.prepaid, prepaid);
+    }
     [acknowledged, paused, drained] = [0, false, undefined];
     say('debug', '=== ESP32 Smart Meter ===');
     say('debug', `${load.kind} profile, ${readings.waiting} readings to send`);
@@ -121,9 +142,28 @@ export function createVirtualMeter(options: VirtualMeterOptions): VirtualMeter {
     });
   }
 
+  function tokenProtocol(settings: PrepaidSettings, money: PrepaidProtocol): TokenProtocol {
+    const { lateMs, ...rates } = settings.tokens ?? { ...usualTokenRates, lateMs: usualLateMs };
+    return createTokenProtocol({
+      meterId,
+      drn: options.drn,
+      seed: options.seed,
+      rates,
+      lateMs,
+      now,
+      credit: (units) => money.credit(units),
+      answered() {
+        money.credited();
+        changed();
+      },
+      log: say,
+    });
+  }
+
   function up(client: MqttClient): void {
     lastTelemetry = 0;
     prepaid?.connected(client);
+    tokens?.connected(client);
     readings?.tick(now(), client);
   }
 
@@ -166,17 +206,18 @@ export function createVirtualMeter(options: VirtualMeterOptions): VirtualMeter {
     if (!running) return;
     running = false;
     clearInterval(ticker);
+    tokens?.stop();
     prepaid?.finish();
     readings?.drop();
     if (line.client !== undefined && underWay() > 0)
       await within(finishMs, new Promise<void>((done) => (drained = done)));
     await line.stop(underWay() > 0 ? 'rudely' : 'politely');
-    [readings, prepaid] = [undefined, undefined];
+    [readings, prepaid, tokens] = [undefined, undefined, undefined];
     changed();
   }
 
   function underWay(): number {
-    return (readings?.underWay ?? 0) + (prepaid?.meter.reports.size ?? 0);
+    return (readings?.underWay ?? 0) + (prepaid?.meter.reports.size ?? 0) + (tokens?.underWay ?? 0);
   }
 
   async function command(what: MeterCommand): Promise<void> {
