@@ -114,7 +114,7 @@ function tabProblems(file: FlowFile): string[] {
 function boxOf(node: FlowNode): Box {
   const bare = (node.type === 'link in' || node.type === 'link out') && node['l'] !== true;
   const width = bare ? 30 : Math.max(100, 50 + 7.5 * (node.name?.length ?? 0)) + 10;
-  const height = Math.max(30, 13 * (node.wires?.length ?? 1));
+  const height = Math.max(30, 15 * (node.wires?.length ?? 1));
   const { x = 0, y = 0 } = node;
   return { left: x - width / 2, right: x + width / 2, top: y - height / 2, bottom: y + height / 2 };
 }
