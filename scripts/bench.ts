@@ -13,6 +13,7 @@ import { settings, signed, unsigned } from '../test/bench/contestants/ours.js';
 import { script } from '../test/bench/contestants/script.js';
 import { stock } from '../test/bench/contestants/stock.js';
 import type { Lengths } from '../test/bench/measure.js';
+import { measurePrepaid } from '../test/bench/prepaid.js';
 import { machine, table, type Report } from '../test/bench/report.js';
 import { measureStart } from '../test/bench/start-memory.js';
 
@@ -26,6 +27,7 @@ const full = {
   crowd: { seconds: 10, batches: 5 },
   growth: { rows: 5_000_000, floodSeconds: 6, sweeps: 15 },
   ed25519Seconds: 5,
+  prepaid: { meters: 1_000, seconds: 10 },
 } satisfies Lengths & Record<string, unknown>;
 const quick = {
   warmUpSeconds: 1,
@@ -37,6 +39,7 @@ const quick = {
   crowd: { seconds: 3, batches: 3 },
   growth: { rows: 500_000, floodSeconds: 3, sweeps: 7 },
   ed25519Seconds: 1,
+  prepaid: { meters: 1_000, seconds: 4 },
 } satisfies Lengths & Record<string, unknown>;
 const folder = resolve(__dirname, '../artifacts/bench');
 
@@ -61,6 +64,9 @@ async function main(): Promise<void> {
   const crowd = wanted('crowd') ? await measureCrowd({ ...lengths.crowd, log: heading('crowd') }) : null;
   const growth = wanted('growth') ? await measureGrowth({ ...lengths.growth, log: heading('growth') }) : null;
   const ed25519 = wanted('ed25519') ? await measureEd25519(lengths.ed25519Seconds) : null;
+  const prepaid = wanted('prepaid')
+    ? await measurePrepaid({ ...lengths.prepaid, log: heading('prepaid') })
+    : null;
   const at = new Date().toISOString();
   const mode = values.quick ? 'quick' : 'full';
   const report: Report = {
@@ -74,6 +80,7 @@ async function main(): Promise<void> {
     crowd,
     growth,
     ed25519,
+    prepaid,
   };
   const file = join(folder, `${at.replaceAll(':', '-')}.json`);
   await mkdir(folder, { recursive: true });

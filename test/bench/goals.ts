@@ -1,3 +1,4 @@
+import type { Prepaid } from './prepaid/measured.js';
 import type { Report } from './report.js';
 
 /** A number beside what it should be. A miss is told and fails nothing: speed depends on the machine. */
@@ -8,7 +9,7 @@ export interface Goal {
   readonly target: { readonly atLeast: number } | { readonly atMost: number } | null;
 }
 
-export function goalsOf({ entries, crowd, growth, ed25519 }: Report): Goal[] {
+export function goalsOf({ entries, crowd, growth, ed25519, prepaid }: Report): Goal[] {
   const entryOf = (word: string) => entries.find(({ name }) => name.includes(word));
   const ours = entryOf(' signed');
   const lossFree = (word: string, factor: number): Goal[] => {
@@ -100,6 +101,21 @@ export function goalsOf({ entries, crowd, growth, ed25519 }: Report): Goal[] {
             target: null,
           },
         ]),
+    ...(prepaid === null ? [] : prepaidGoals(prepaid)),
+  ];
+}
+
+function prepaidGoals({ ours, plain }: Prepaid): Goal[] {
+  const { paced, flood, reports, commitToMeter } = ours;
+  return [
+    atLeast('payments accepted', flood.acceptedPerSecond, '/s', 500),
+    ratio("the same ÷ plain pattern's", flood.acceptedPerSecond, plain.flood.acceptedPerSecond),
+    ms(`p95 callback answer, ${paced.step}`, paced.answer.p95, 50),
+    ratio("the same ÷ plain pattern's", paced.answer.p95 ?? Number.NaN, plain.paced.answer.p95 ?? Number.NaN),
+    atLeast('consumption reports applied', reports.appliedPerSecond, '/s', 5_000),
+    ratio("the same ÷ plain pattern's", reports.appliedPerSecond, plain.reports.appliedPerSecond),
+    ms('p95 commit of a payment to command at the meter', commitToMeter?.p95 ?? null, 100),
+    atMost('meters with a wrong balance', ours.books.metersWrong, '', 0),
   ];
 }
 
@@ -123,6 +139,14 @@ export function isReached({ value, target }: Goal): boolean {
 
 function ms(name: string, value: number | null, most: number): Goal {
   return atMost(name, value ?? Number.POSITIVE_INFINITY, 'ms', most);
+}
+
+function ratio(name: string, ours: number, its: number): Goal {
+  return { name, value: ours / its, unit: '×', target: null };
+}
+
+function atLeast(name: string, value: number, unit: string, least: number): Goal {
+  return { name, value, unit, target: { atLeast: least } };
 }
 
 function atMost(name: string, value: number, unit: string, most: number): Goal {

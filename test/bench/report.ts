@@ -5,6 +5,8 @@ import type { Ed25519Speed } from './ed25519.js';
 import { goalLines, goalsOf } from './goals.js';
 import type { Growth } from './growth.js';
 import { fixedRate, type Measured } from './measure.js';
+import { prepaidNotes, prepaidTable } from './prepaid/table.js';
+import type { Prepaid } from './prepaid/measured.js';
 import type { StartMemory } from './start-memory.js';
 
 export interface Report {
@@ -18,6 +20,7 @@ export interface Report {
   readonly crowd: Crowd | null;
   readonly growth: Growth | null;
   readonly ed25519: Ed25519Speed | null;
+  readonly prepaid: Prepaid | null;
 }
 
 type Row = readonly [
@@ -57,7 +60,11 @@ export function machine(): string {
 export function table(report: Report): string {
   const [first, ...peers] = report.entries;
   const goals = goalLines(goalsOf(report));
-  const lines = [...notes(report), ...(goals.length === 0 ? [] : ['', ...goals])].join('\n');
+  const lines = [
+    ...notes(report),
+    ...prepaidPart(report),
+    ...(goals.length === 0 ? [] : ['', ...goals]),
+  ].join('\n');
   if (first === undefined) return lines;
   const head = ['', first.name, ...peers.flatMap((peer) => [peer.name, 'ours ÷ it'])];
   const body = rows.map(([label, value, format, ratio]) => {
@@ -67,6 +74,12 @@ export function table(report: Report): string {
     return [label, show(mine)].concat(others);
   });
   return `${aligned([head, ...body])}\n\n${lines}`;
+}
+
+function prepaidPart({ prepaid }: Report): string[] {
+  return prepaid === null
+    ? []
+    : ['', ...aligned(prepaidTable(prepaid)).split('\n'), '', ...prepaidNotes(prepaid)];
 }
 
 function notes(report: Report): string[] {

@@ -1,6 +1,6 @@
 import type { MeterLogin } from '../load/publisher.js';
 
-/** Somebody who takes readings over MQTT and stores them in `meter_readings`. */
+/** Somebody who takes readings over MQTT and stores them in `meter_readings`; or payments and reports of prepaid meters. */
 export interface Contestant {
   readonly name: string;
   /** One line for the report: what it consists of. */
@@ -19,7 +19,7 @@ export interface Place {
 
 export interface Running {
   readonly mqttPort: number;
-  /** Ours: where the API is. */
+  /** Where the API is, or the provider's callbacks go. */
   readonly httpUrl?: string;
   /** Roots of its process trees, the database aside. */
   pids(): readonly number[];

@@ -5,6 +5,7 @@ import { generateSecret, hashSecret } from '../../../src/devices/credentials.js'
 import { placeOf } from '../../../src/devices/keys/device-keys.js';
 import { masterKey } from '../../../src/devices/keys/master-key.js';
 import { startAppliance } from '../../support/appliance.js';
+import { callbackSecret, shortCode } from '../prepaid/payments.js';
 import type { Contestant, Place, Running } from './contestant.js';
 
 /** What the load needs: readings a second apart with the rule on, and one device may say more than 50 things a second. */
@@ -30,13 +31,27 @@ export const unsigned: Contestant = {
   start: (place) => startOurs(place, null),
 };
 
+/** For prepaid money: reports carry no signatures, callbacks a secret path. */
+export const prepaid: Contestant = {
+  name: 'meterflow',
+  about:
+    'npm start: own broker with logins and ACL, shipped flows, ledger; receipts and reports count once, ' +
+    'answers and PUBACK after the commit',
+  start: (place) =>
+    startOurs(place, null, { PAYMENT_CALLBACK_SECRET: callbackSecret, PAYMENT_SHORT_CODE: shortCode }),
+};
+
 /** With a master key every meter has a key and must sign. */
-async function startOurs({ databaseUrl, folder, meterIds }: Place, master: string | null): Promise<Running> {
+async function startOurs(
+  { databaseUrl, folder, meterIds }: Place,
+  master: string | null,
+  more: Readonly<Record<string, string>> = {},
+): Promise<Running> {
   const signing: Record<string, string> =
     master === null ? {} : { DEVICE_AUTH_METHOD: 'hmac', MASTER_KEY: master };
   const options = {
     dataDir: folder,
-    env: { ...settings, ...profiling(), ...signing, DATABASE_URL: databaseUrl },
+    env: { ...settings, ...profiling(), ...signing, ...more, DATABASE_URL: databaseUrl },
   };
   let appliance = await startAppliance(options);
   const kill = (): void => appliance.kill('SIGTERM');

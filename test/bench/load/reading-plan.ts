@@ -7,7 +7,7 @@ export interface ReadingPlan {
   readonly base: number;
   /** How many readings a meter has before they would lie in the future. */
   readonly readingsMax: number;
-  /** Consumption reports of prepaid meters, a millisecond apart, instead. */
+  /** Consumption reports of prepaid meters, a millisecond apart and every tenth one twice, instead. */
   readonly isPrepaid?: true;
 }
 
@@ -15,9 +15,19 @@ export interface ReadingPlan {
 export const prepaidBalance = 9_000_000_000;
 export const prepaidUnits = 48;
 
+/** Report `k` repeats this one, byte for byte; itself when it is none of the repeats. */
+export function reportOf(k: number): number {
+  return k % 10 === 9 ? k - 1 : k;
+}
+
+/** How many different reports the first `count` are. */
+export function differentReports(count: number): number {
+  return count - Math.floor(count / 10);
+}
+
 /** After report `k`. */
 export function remainingOf(k: number): number {
-  return prepaidBalance - prepaidUnits * (k + 1);
+  return prepaidBalance - prepaidUnits * differentReports(reportOf(k) + 1);
 }
 
 const sixAndAHalfDaysMs = 6.5 * 86_400_000;
@@ -32,7 +42,7 @@ export function meterIdOf(index: number): string {
 }
 
 export function timeOf(plan: ReadingPlan, k: number): number {
-  return plan.base + k * (plan.isPrepaid ? 1 : 1_000);
+  return plan.base + (plan.isPrepaid ? reportOf(k) : k * 1_000);
 }
 
 export function numberOf(plan: ReadingPlan, time: number): number {
