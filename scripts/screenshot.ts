@@ -28,13 +28,13 @@ async function main(): Promise<void> {
     await payments.locator('[data-meter="DEMO-04"] .mfpm-pay').click();
     await delay(3000);
     await payments.screenshot({ path: join(images, 'payments.png') });
-    const editor = await openPage(browser, 1360, 700, 2);
+    const editor = await openPage(browser, 1460, 780, 2);
     await openTab(editor, appliance.url, 'Ingestion');
     await editor.mouse.move(700, 500);
     await delay(3000);
     await editor.screenshot({
       path: join(images, 'ingestion.png'),
-      clip: { x: 0, y: 0, width: 1360, height: 620 },
+      clip: { x: 0, y: 0, width: 1460, height: 690 },
     });
     await meter.endAsync();
   } finally {
