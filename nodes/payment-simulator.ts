@@ -1,4 +1,3 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { NodeAPI, NodeDef } from 'node-red';
 import type { SentCallback } from '../src/mocks/payment-provider/callbacks.js';
 import { phoneForms, type PhoneForm } from '../src/mocks/payment-provider/phone-form.js';
@@ -8,6 +7,7 @@ import { isFields } from '../src/payments/provider-values.js';
 import { DomainError } from '../src/errors.js';
 import { defineNode, type Host } from './define-node.js';
 import type { PaymentsResource } from './meter-payments.js';
+import { mount } from './mount.js';
 import { answer } from './outcome.js';
 import { flagSetting, numberSetting, textSetting } from './setting.js';
 
@@ -48,7 +48,7 @@ export default function (RED: NodeAPI): void {
         show(callback);
         host.emit({ callback: { _msgid: RED.util.generateId(), topic: callback.kind, payload: callback } });
       });
-      const unmount = mount(RED, serveSimulator(simulator));
+      const unmount = mount(RED, mountPath, serveSimulator(simulator));
       host.status('ok', 'ready');
       return {
         async input(message, emit) {
@@ -73,32 +73,6 @@ function billOf(said: Readonly<Record<string, unknown>>): Readonly<Record<string
     Amount: said['Amount'] ?? said['amount'],
     BillRefNumber: said['BillRefNumber'] ?? said['meter_number'] ?? said['meter_id'],
   };
-}
-
-type Serve = (request: IncomingMessage, response: ServerResponse, path: string) => Promise<void>;
-type Handler = (request: IncomingMessage, response: ServerResponse, fail: (error: unknown) => void) => void;
-
-/** @returns what takes it away again: express has no word for that, so its stack is searched as Node-RED's own nodes do */
-function mount(RED: NodeAPI, serve: Serve): () => void {
-  const application = RED.httpNode as unknown as {
-    use(path: string, handler: Handler): void;
-    readonly router?: Router;
-    readonly _router?: Router;
-  };
-  const handler: Handler = (request, response, fail) => {
-    const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
-    serve(request, response, path).then(undefined, fail);
-  };
-  application.use(mountPath, handler);
-  return () => {
-    const stack = (application._router ?? application.router)?.stack ?? [];
-    const at = stack.findIndex(({ handle }) => handle === handler);
-    if (at !== -1) stack.splice(at, 1);
-  };
-}
-
-interface Router {
-  readonly stack: { readonly handle: unknown }[];
 }
 
 function settingsOf(config: Config, payments: PaymentsResource): SimulatorSettings {

@@ -18,6 +18,21 @@ export async function wantCommands(
 }
 
 /**
+ * Wants a command to those of these meters that have taken one before. A token has raised their own balance already;
+ * a command that was on its way meanwhile has lowered it again, and a report that crossed it would look like a drift.
+ * Meters that know tokens only would never confirm, and be told for ever.
+ */
+export async function wantCommandsAfterTokens(tx: Session, meterIds: readonly string[]): Promise<void> {
+  await tx.query({
+    name: 'want-commands-after-tokens',
+    text: `select want_balance_command(meter_id, 'token')
+             from (select meter_id from balance_commands
+                    where meter_id = any($1::text[]) and confirmed_at is not null order by meter_id) m`,
+    values: [textArray(meterIds)],
+  });
+}
+
+/**
  * The same a little later, when what is between meter and ledger has come to rest. A command that is open and was sent
  * already is not the last word any more.
  */

@@ -58,6 +58,7 @@ export function tokenAnswerText(
     { n: 'injected-units', v: kwh(units), t: 0 },
     { n: 'credit-token-ack', v: status === 'success' ? 1 : 0, t: 0 },
   ];
-  if (status !== 'success') records.push({ n: 'credit-token-status', v: status, t: 0 });
+  if (status !== 'success')
+    records.push({ n: 'status', v: status, t: 0 }, { n: 'message', v: message, t: 0 });
   return JSON.stringify(records);
 }

@@ -112,7 +112,8 @@ describe('What a meter says of a token [T-3]', () => {
       { n: '1P-Energy-Meter', v: '09000030529', t: 0 },
       { n: 'injected-units', v: 0, t: 0 },
       { n: 'credit-token-ack', v: 0, t: 0 },
-      { n: 'credit-token-status', v: 'used', t: 0 },
+      { n: 'status', v: 'used', t: 0 },
+      { n: 'message', v: 'This token has been used already', t: 0 },
     ]);
   });
 
