@@ -508,8 +508,8 @@ describe('the API answers as its document says [H-18]', function () {
         assert.equal(outcome, operation.security === undefined ? '401 UNAUTHORIZED' : open, name);
       }
       const login = Buffer.from(`admin:${'ab'.repeat(32)}`).toString('base64');
-      const wanted = json('POST', prompt);
-      const known = { ...wanted, headers: { ...wanted.headers, authorization: `Basic ${login}` } };
+      const headers = { 'content-type': 'application/json', authorization: `Basic ${login}` };
+      const known = { ...json('POST', prompt), headers };
       const { outcome } = await check(locked.url, 'POST /api/payments', '/api/payments', known);
       assert.equal(outcome, '503 PAYMENT_NOT_SET_UP');
     } finally {
