@@ -34,6 +34,7 @@ export function exportToFlows(environment: Environment, found: Found): void {
   process.env['DATA_DIR'] = environment.DATA_DIR;
   process.env['MASTER_KEY'] = secretOf(environment, 'MASTER_KEY') ?? '';
   exportPayments(environment);
+  exportTokens(environment);
   if (found.mqtt !== undefined) {
     process.env['MQTT_USERNAME'] = found.mqtt.user;
     process.env['MQTT_PASSWORD'] = found.mqtt.password;
@@ -50,6 +51,13 @@ function exportPayments(environment: Environment): void {
   process.env['PAYMENT_SIMULATOR'] = String(simulated);
   if (simulated)
     process.env['PAYMENT_API_URL'] = `http://${urlHost(HOST)}:${PORT}/simulators/payment-provider`;
+}
+
+/** The same with the system that forwards tokens to meters. */
+function exportTokens({ HOST, PORT, METERFLOW_PROFILE, TOKEN_API_URL }: Environment): void {
+  const simulated = METERFLOW_PROFILE === 'demo' && TOKEN_API_URL === undefined;
+  process.env['TOKEN_SIMULATOR'] = String(simulated);
+  if (simulated) process.env['TOKEN_API_URL'] = `http://${urlHost(HOST)}:${PORT}/simulators/token-vendor`;
 }
 
 /** A wildcard is no address to connect to. */

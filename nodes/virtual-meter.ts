@@ -25,6 +25,11 @@ interface Config extends NodeDef {
   lowUnits: string;
   lostPercent: string;
   doubledPercent: string;
+  tokenRefusedPercent: string;
+  tokenSilentPercent: string;
+  tokenLatePercent: string;
+  tokenTwicePercent: string;
+  tokenLateSeconds: string;
 }
 
 const retryMs = 2000;
@@ -138,12 +143,24 @@ function prepaidOf(config: Config) {
       lost: percent(config.lostPercent, 'Lost messages'),
       doubled: percent(config.doubledPercent, 'Doubled messages'),
     },
+    tokens: tokensOf(config),
+  };
+}
+
+function tokensOf(config: Config) {
+  const late = numberSetting(config.tokenLateSeconds, 45, { name: 'Late means', min: 0, max: 3600 });
+  return {
+    refused: percent(config.tokenRefusedPercent, 'Refused tokens', 100),
+    silent: percent(config.tokenSilentPercent, 'Unanswered tokens', 100),
+    late: percent(config.tokenLatePercent, 'Late answers', 100),
+    twice: percent(config.tokenTwicePercent, 'Answers given twice', 100),
+    lateMs: late * 1000,
   };
 }
 
 /** As a part of 1. */
-function percent(value: unknown, name: string): number {
-  return numberSetting(value, 0, { name, min: 0, max: 50 }) / 100;
+function percent(value: unknown, name: string, max = 50): number {
+  return numberSetting(value, 0, { name, min: 0, max }) / 100;
 }
 
 /** The registry may be away when the flow starts. */

@@ -13,6 +13,8 @@ export const ends: Readonly<Record<string, readonly number[]>> = {
   'Payment simulator/The provider': [2],
   // This question cannot be refused.
   'Payment simulator/What it ever paid': [1],
+  // Tokens come in over HTTP, and are answered there.
+  'Token simulator/The system': [0, 1],
   // Both are shown over HTTP; an integrator may tell somebody.
   'Batch submission/Take a batch': [1],
   'Batch submission/Write down the result': [0],

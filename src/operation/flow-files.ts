@@ -20,6 +20,7 @@ const order = [
   sharedName,
   'ingestion',
   'payment',
+  'injection',
   'external-broker',
   'devices',
   'device-keys',
@@ -31,8 +32,10 @@ const order = [
   'money',
   'virtual-meters',
   'payment-simulator',
+  'token-simulator',
   'dashboard',
   'dashboard-payments',
+  'dashboard-tokens',
 ];
 
 /** Reads flows/*.json in the order of the tabs. */

@@ -32,6 +32,7 @@ import readingBatch from '../../nodes/reading-batch.js';
 import quarantineDesk from '../../nodes/quarantine-desk.js';
 import readingStore from '../../nodes/reading-store.js';
 import readingValidator from '../../nodes/reading-validator.js';
+import tokenVendorSimulator from '../../nodes/token-vendor-simulator.js';
 import virtualMeter from '../../nodes/virtual-meter.js';
 
 const catchNode = require('@node-red/nodes/core/common/25-catch.js') as (RED: NodeAPI) => void;
@@ -93,6 +94,7 @@ const all: ((RED: NodeAPI) => void)[] = [
   paymentIntake,
   paymentPrompt,
   paymentSimulator,
+  tokenVendorSimulator,
   virtualMeter,
 ];
 
