@@ -34,18 +34,6 @@ export interface NewReport {
 }
 
 /**
- * For all statements of this transaction: one plan for any number of reports, by the indexes. Left alone, PostgreSQL made
- * plans while the tables were empty and read all accounts for every report until it had looked at them again (14 ms
- * instead of 0.1 with 10,000 meters), or planned anew each time.
- */
-export async function fixPlans(tx: Session): Promise<void> {
-  await tx.query({
-    name: 'consumption-plans',
-    text: `select set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true)`,
-  });
-}
-
-/**
  * The energy accounts of these meters, locked until the end of the transaction in the ledger's order (by id). Those of
  * money stay free: a payment that needs them waits for the energy account first, or is before us.
  */

@@ -1,10 +1,10 @@
 import { untilCommitted, type Database, type Session } from '../database/database.js';
+import { planByIndexes } from '../database/index-plans.js';
 import { ensureAccounts, systemAccount } from '../ledger/accounts.js';
 import { metrics } from '../operation/metrics.js';
 import { isDataError } from '../readings/commit.js';
 import { createLane, type CommitOptions, type Lane } from '../readings/lane.js';
 import {
-  fixPlans,
   insertConsumption,
   insertIdle,
   lockUnits,
@@ -71,7 +71,7 @@ export function createConsumption(database: Database, options: ConsumptionOption
     meters: readonly string[],
     account: string,
   ): Promise<{ missing: string[]; drifts: Drift[] }> {
-    await fixPlans(tx);
+    await planByIndexes(tx);
     const accounts = await lockUnits(tx, meters);
     const missing = meters.filter((meter) => !accounts.has(meter));
     if (missing.length > 0) return { missing, drifts: [] };

@@ -1,4 +1,5 @@
 import type { Session } from '../database/database.js';
+import { planByIndexes } from '../database/index-plans.js';
 import { DomainError } from '../errors.js';
 import type { Sale } from '../ledger/sale.js';
 import { readFacts, type Facts } from './facts.js';
@@ -41,6 +42,7 @@ export async function settle(
   suspend = false,
 ): Promise<Settled[]> {
   const notices = cases.map(({ notice }) => notice);
+  await planByIndexes(tx);
   const facts = await readFacts(tx, notices);
   const judged = cases.map((one) => {
     const known = one.isLate ? { ...facts, isPromptUnderWay: false } : facts;

@@ -24,7 +24,7 @@ import {
 import { callbacksOf, paymentOf, type Callback, type PaymentPlan } from './payments.js';
 
 /** Enough for any flood. */
-const callbacksPerSecondMost = 4_000;
+const callbacksPerSecondMost = 2_000;
 export const warmUpSeconds = 2;
 const stillMs = 3_000;
 const stillDeadlineMs = 120_000;
