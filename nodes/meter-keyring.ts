@@ -2,7 +2,7 @@ import type { NodeAPI, NodeDef } from 'node-red';
 import type { Database } from '../src/database/database.js';
 import { createDeviceKeys, type DeviceKeys } from '../src/devices/keys/device-keys.js';
 import { createKeyring, type Keyring } from '../src/devices/keys/keyring.js';
-import { masterKey } from '../src/devices/keys/master-key.js';
+import { masterKey, type MasterKey } from '../src/devices/keys/master-key.js';
 import { DomainError } from '../src/errors.js';
 import { authMethods, type AuthMethod } from '../src/readings/verify.js';
 import { defineConfigNode } from './define-node.js';
@@ -24,6 +24,7 @@ export interface KeyringResource {
   readonly method: AuthMethod;
   readonly keyring: Keyring;
   readonly keys: DeviceKeys;
+  readonly master: MasterKey;
 }
 
 /** The keys of the meters in memory, kept true to the database by its notifications. */
@@ -44,6 +45,7 @@ export default function (RED: NodeAPI): void {
         method,
         keyring: createKeyring(database, key, { lifetime, onProblem }),
         keys: createDeviceKeys(database, key, lifetime),
+        master: key,
       };
     },
     close: ({ keyring }) => keyring.close(),

@@ -231,6 +231,29 @@ export const metrics = {
     labelNames: ['topic'],
     registers,
   }),
+  tokenInjections: new Counter({
+    name: 'meterflow_token_injections_total',
+    help: 'Token injections that ended: success, why the meter refused, the error code of others; late: completed by a late answer',
+    labelNames: ['outcome'],
+    registers,
+  }),
+  tokenInjectionsWaiting: new Gauge({
+    name: 'meterflow_token_injections_waiting',
+    help: 'Token injections that wait for their meter, or in line for it',
+    registers,
+  }),
+  tokenInjectionSeconds: new Histogram({
+    name: 'meterflow_token_injection_seconds',
+    help: 'From the turn of a token injection to its answer',
+    buckets: [...seconds, 30, 60],
+    registers,
+  }),
+  tokenAnswersIgnored: new Counter({
+    name: 'meterflow_token_answers_ignored_total',
+    help: 'Answers of meters to tokens that were not taken: unreadable, of another meter, a repetition, not committed',
+    labelNames: ['reason'],
+    registers,
+  }),
   ledgerDiscrepancies: new Gauge({
     name: 'meterflow_ledger_discrepancies',
     help: 'Places where the books are not what they must be, by the last look',

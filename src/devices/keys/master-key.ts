@@ -1,4 +1,11 @@
-import { createCipheriv, createDecipheriv, createSecretKey, randomBytes, type KeyObject } from 'node:crypto';
+import {
+  createCipheriv,
+  createDecipheriv,
+  createSecretKey,
+  hkdfSync,
+  randomBytes,
+  type KeyObject,
+} from 'node:crypto';
 import { DomainError } from '../../errors.js';
 
 /** Encrypts secrets at rest; the key itself never is in the database. */
@@ -7,6 +14,8 @@ export interface MasterKey {
   seal(secret: Buffer, place: string): Buffer;
   /** @throws DomainError CONFIGURATION when it was sealed under another key, or for another place */
   open(sealed: Buffer, place: string): Buffer;
+  /** A key of its own for another purpose. @throws DomainError CONFIGURATION without a master key */
+  derive(purpose: string): KeyObject;
 }
 
 /** First byte of what is sealed, for the day when the form changes. */
@@ -46,6 +55,8 @@ export function masterKey(hex: string): MasterKey {
         });
       }
     },
+    derive: (purpose) =>
+      createSecretKey(Buffer.from(hkdfSync('sha256', needed(key), Buffer.alloc(0), purpose, 32))),
   };
 }
 

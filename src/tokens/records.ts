@@ -1,0 +1,72 @@
+import { isTransient, untilCommitted, type Database } from '../database/database.js';
+import { createGathering } from './gathering.js';
+import {
+  AccountsMissing,
+  beginAll,
+  endAll,
+  noteAll,
+  openAccounts,
+  type Begun,
+  type Ending,
+  type NewInjection,
+  type Progress,
+} from './record-store.js';
+
+/** The records as the injections of this process write them: what comes together is committed together. */
+export interface InjectionRecords {
+  begin(injection: NewInjection): Promise<Begun>;
+  /** Resolves after the commit: with false when it no longer waits. */
+  note(progress: Progress): Promise<boolean>;
+  /**
+   * With the ledger's entry of a success. Tried again while the database is away, until `signal` aborts.
+   * @returns false when it had ended before, or its token is booked by another record
+   */
+  end(ending: Ending, signal: AbortSignal): Promise<boolean>;
+}
+
+const itemsMax = 200;
+const batchesMax = 3;
+
+export function createInjectionRecords(database: Database): InjectionRecords {
+  const begin = createGathering<NewInjection, Begun>({
+    itemsMax,
+    batchesMax,
+    work: (news) => beginAll(database, news),
+  });
+  const note = createGathering<Progress, boolean>({
+    itemsMax,
+    batchesMax,
+    work: (progress) => noteAll(database, progress),
+  });
+  const end = createGathering<Ending, boolean>({
+    itemsMax,
+    batchesMax,
+    work: (endings) => endWithAccounts(database, endings),
+  });
+  return {
+    begin: (injection) => repeated(() => begin(injection)),
+    note: (progress) => repeated(() => note(progress)),
+    end: (ending, signal) => untilCommitted(database, () => end(ending), { signal }),
+  };
+}
+
+async function endWithAccounts(database: Database, endings: readonly Ending[]): Promise<boolean[]> {
+  try {
+    return await database.transaction((tx) => endAll(tx, endings));
+  } catch (error) {
+    if (!(error instanceof AccountsMissing)) throw error;
+    await openAccounts(database, error.meterIds);
+    return database.transaction((tx) => endAll(tx, endings));
+  }
+}
+
+/** Two transactions may have collided; a database that is away is told at once. */
+async function repeated<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const { code } = error as { code?: unknown };
+    if (!isTransient(error) || code === 'DATABASE_UNAVAILABLE') throw error;
+    return work();
+  }
+}
