@@ -58,8 +58,10 @@ export interface Facts {
  * transaction must plan by indexes: on a young database the plans read whole tables otherwise.
  */
 export async function readFacts(tx: Session, notices: readonly Notice[]): Promise<Facts> {
+  // First: an answer that is stored meanwhile is then found with its prompt, and not missed by both looks.
+  const isUnderWay = await hasPromptUnderWay(tx);
   const prompts = await lockPrompts(tx, notices);
-  const { payments, meters, currency, under_way } = await readKnown(tx, notices, prompts);
+  const { payments, meters, currency } = await readKnown(tx, notices, prompts);
   const asked = new Set(
     notices.filter(({ channel }) => channel === 'query').map((n) => n.checkout_request_id),
   );
@@ -83,7 +85,7 @@ export async function readFacts(tx: Session, notices: readonly Notice[]): Promis
 
   return {
     currency,
-    isPromptUnderWay: under_way,
+    isPromptUnderWay: isUnderWay,
     promptOf: ({ checkout_request_id }) =>
       checkout_request_id === null ? undefined : byCheckout.get(checkout_request_id),
     billsOf: ({ id }) => bills.filter(({ prompt_id }) => prompt_id === id),
@@ -109,6 +111,15 @@ function promptIdOf(reference: string | null): string | null {
 
 /** Confirmations that are older than this do not belong to a prompt that we asked about. */
 const confirmationMaxHours = 24;
+
+async function hasPromptUnderWay(tx: Session): Promise<boolean> {
+  const { rows } = await tx.query<{ under_way: boolean }>({
+    name: 'prompt-under-way',
+    text: `select exists (select from payment_prompts
+                           where state = 'requested' and requested_at > now() - interval '30 seconds') as under_way`,
+  });
+  return rows[0]?.under_way === true;
+}
 
 /** The meters as an array, not as a table to join: only so its index is used, and not that of the whole day. */
 async function lockPrompts(tx: Session, notices: readonly Notice[]): Promise<Prompt[]> {
@@ -138,7 +149,6 @@ interface KnownRows {
   readonly payments: readonly Known[];
   readonly meters: readonly { readonly meter_id: string; readonly drn: string | null }[];
   readonly currency: string | null;
-  readonly under_way: boolean;
 }
 
 async function readKnown(
@@ -157,16 +167,14 @@ async function readKnown(
                      from devices d
                     where (d.meter_id = any($3::text[]) or d.drn = any($3::text[]))
                       and d.revoked_at is null and not d.mock) as meters,
-                  (select currency from tariffs where plan = 'default' limit 1) as currency,
-                  exists (select from payment_prompts
-                           where state = 'requested' and requested_at > now() - interval '30 seconds') as under_way`,
+                  (select currency from tariffs where plan = 'default' limit 1) as currency`,
     values: [
       notices.flatMap(({ receipt }) => receipt?.toUpperCase() ?? []),
       prompts.flatMap(({ payment_id }) => payment_id ?? []),
       notices.flatMap(({ channel, meter_number }) => (channel === 'c2b' ? (meter_number ?? []) : [])),
     ],
   });
-  return rows[0] ?? { payments: [], meters: [], currency: null, under_way: false };
+  return rows[0] ?? { payments: [], meters: [], currency: null };
 }
 
 async function readBills(tx: Session, prompts: readonly Prompt[]): Promise<Bill[]> {

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import type { Statement } from '../../src/database/database.js';
 import { createAcceptance, type Acceptance } from '../../src/payments/acceptance.js';
 import { parseC2bNotice } from '../../src/payments/c2b-notice.js';
+import { readFacts } from '../../src/payments/facts.js';
 import type { Notice } from '../../src/payments/notice.js';
 import type { Payment } from '../../src/payments/payment.js';
 import { parseStkResult } from '../../src/payments/stk-result.js';
@@ -266,6 +268,32 @@ describe('a payment is accepted once [P-1]', () => {
     );
     assert.equal((await early).outcome, 'accepted');
     assert.equal((await house.rows('select from payments')).length, 1);
+  });
+
+  it('an answer that is stored in the middle of the look at its prompt is not missed', async () => {
+    const id = await house.prompt('ws_CO_1', {
+      checkout_request_id: null,
+      state: 'requested',
+      requested_at: new Date(),
+    });
+    const notice = parseStkResult(stkBody('ws_CO_1'));
+    const facts = await house.database.transaction((tx) =>
+      readFacts(
+        {
+          async query<R extends object>(statement: Statement) {
+            const found = await tx.query<R>(statement);
+            if (statement.name === 'lock-prompts')
+              await house.rows(
+                `update payment_prompts set state = 'open', checkout_request_id = 'ws_CO_1' where id = $1::bigint`,
+                id,
+              );
+            return found;
+          },
+        },
+        [notice],
+      ),
+    );
+    assert.ok(facts.promptOf(notice) !== undefined || facts.isPromptUnderWay);
   });
 
   it('a meter number longer than the provider’s account is found by the prompt’s reference', async () => {
