@@ -9,6 +9,7 @@ import type { Rules } from './judge.js';
 import type { Notice } from './notice.js';
 import type { Payment } from './payment.js';
 import { Overtaken, settle, type Case, type Settled } from './settle.js';
+import { createTurns } from './turns.js';
 
 export interface Acceptance {
   /**
@@ -39,8 +40,9 @@ interface Item extends Case {
 }
 
 /**
- * Group commit: what arrives while a transaction is on its way joins the next one. Copies of one callback take the same
- * lane, hence never each other's locks.
+ * Group commit: what arrives while a transaction is on its way joins the next one. No two of a group are about the same
+ * receipt, prompt or callback, so that none of them must see the other: a copy waits until the first is committed, and
+ * joins the next group. It takes the same lane, hence never each other's locks.
  */
 export function createAcceptance(database: Database, options: AcceptanceOptions): Acceptance {
   const { lanes: laneCount = 1, groupMax = 128, shortCode } = options;
@@ -48,17 +50,16 @@ export function createAcceptance(database: Database, options: AcceptanceOptions)
   const lanes = Array.from({ length: laneCount }, () =>
     createLane<Item>({ batchMax: groupMax, commit: (items, wait) => commit(items, wait) }),
   );
+  const turns = createTurns();
   let waiting = 0;
 
   async function commit(items: readonly Item[], wait: Required<CommitOptions>): Promise<void> {
-    for (const group of groupsOf(items)) {
-      try {
-        store(group, await settleGroup(group, wait));
-      } catch (error) {
-        if (isTransient(error)) throw error;
-        // One of them cannot be settled: the others can.
-        for (const item of group) await settleAlone(item, wait);
-      }
+    try {
+      store(items, await settleGroup(items, wait));
+    } catch (error) {
+      if (isTransient(error)) throw error;
+      // One of them cannot be settled: the others can.
+      for (const item of items) await settleAlone(item, wait);
     }
   }
 
@@ -105,7 +106,7 @@ export function createAcceptance(database: Database, options: AcceptanceOptions)
       throw new DomainError('DATABASE_UNAVAILABLE', 'Too many payments wait for the database.');
     waiting += 1;
     try {
-      await laneOf(lanes, item.notice).add([item], { signal });
+      await turns.take(keysOf(item.notice), signal, () => laneOf(lanes, item.notice).add([item], { signal }));
     } finally {
       waiting -= 1;
     }
@@ -134,22 +135,13 @@ function store(group: readonly Item[], settled: readonly Settled[]): void {
   });
 }
 
-/** No two of a group are about the same receipt, prompt or callback, so that none of them must see the other. */
-function groupsOf(items: readonly Item[]): Item[][] {
-  const groups: { readonly keys: Set<string>; readonly items: Item[] }[] = [];
-  for (const item of items) {
-    const { sha256, receipt, checkout_request_id } = item.notice;
-    const keys = [sha256, `r${receipt?.toUpperCase()}`, `c${checkout_request_id}`].filter(
-      (key) => !/^(rundefined|cnull)$/.test(key),
-    );
-    const free = groups.find((group) => !keys.some((key) => group.keys.has(key)));
-    if (free === undefined) groups.push({ keys: new Set(keys), items: [item] });
-    else {
-      for (const key of keys) free.keys.add(key);
-      free.items.push(item);
-    }
-  }
-  return groups.map((group) => group.items);
+/** Notices that share one are about the same receipt, prompt or callback. */
+function keysOf({ sha256, receipt, checkout_request_id }: Notice): string[] {
+  return [
+    sha256,
+    ...(receipt === null ? [] : [`r${receipt.toUpperCase()}`]),
+    ...(checkout_request_id === null ? [] : [`c${checkout_request_id}`]),
+  ];
 }
 
 function laneOf(lanes: readonly Lane<Item>[], { receipt, checkout_request_id, sha256 }: Notice): Lane<Item> {
