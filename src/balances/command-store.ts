@@ -75,7 +75,8 @@ export function claimCommands(
 }
 
 /**
- * The broker has them: whoever comes next may send to these meters, in this order on the wire.
+ * The broker has them: whoever comes next may send to these meters, in this order on the wire. Nobody waits for the disk
+ * for this: should it be lost, the claim runs out by itself.
  * @returns whether more is wanted of one of them already
  */
 export async function releaseCommands(
@@ -85,8 +86,10 @@ export async function releaseCommands(
 ): Promise<boolean> {
   const { rows } = await session.query<{ is_due: boolean }>({
     name: 'release-commands',
-    text: `update outbox set claimed_until = null
-            where id = any($1::bigint[]) and claimed_by = $2 and done_at is null
+    text: `with quick as materialized (select set_config('synchronous_commit', 'off', true) as is)
+           update outbox set claimed_until = null
+             from quick
+            where id = any($1::bigint[]) and claimed_by = $2 and done_at is null and quick.is = 'off'
            returning next_at <= now() as is_due`,
     values: [textArray(ids), instance],
   });
