@@ -56,12 +56,16 @@ describe('Abuse of the broker', function () {
     await lap();
     await abuse();
     await delay(200);
-    const found = await lap();
+    let found = await lap();
     assert.ok(found.isConnected, 'the steady meter is still connected');
-    assert.ok(
-      found.sent - found.acknowledged <= 20,
-      `${found.sent} sent, ${found.acknowledged} acknowledged`,
-    );
+    // In the middle of a moment without a processor: what is owed comes after it, and its delay counts.
+    await eventually(async () => {
+      if (found.sent - found.acknowledged <= 20) return;
+      const { sent, acknowledged, p99Ms, slowdown } = await lap();
+      const worst = { p99Ms: Math.max(found.p99Ms, p99Ms), slowdown: Math.max(found.slowdown, slowdown) };
+      found = { ...found, sent, acknowledged, ...worst };
+      assert.ok(sent - acknowledged <= 20, `${sent} sent, ${acknowledged} acknowledged`);
+    });
     // Generous, and more so when other programs keep the processor; a process that stalls shows far more.
     const most = Math.max(250, 5 * calmP99) * found.slowdown;
     assert.ok(
