@@ -7,6 +7,7 @@ export interface Suspect {
   /** Of the last command; null: none was ever sent. */
   readonly commanded: number | null;
   readonly sent_at: number | null;
+  /** A command is under way, or a token, whose units the meter may have and the ledger not yet. */
   readonly is_open: boolean;
   readonly is_drifting: boolean;
 }
@@ -30,7 +31,9 @@ export async function selectSuspects(
     text: `select (m.n - 1)::int as index, c.last_timestamp::float8 as commanded,
                   (extract(epoch from c.sent_at) * 1000)::float8 as sent_at,
                   exists (select from outbox o
-                           where o.kind = 'balance' and o.subject = m.meter_id and o.done_at is null) as is_open,
+                           where o.kind = 'balance' and o.subject = m.meter_id and o.done_at is null)
+                    or exists (select from token_injections t
+                                where t.meter_id = m.meter_id and t.status = 'waiting') as is_open,
                   exists (select from balance_drifts d
                            where d.meter_id = m.meter_id and d.resolved_at is null) as is_drifting
              from unnest($1::text[], $2::bigint[], $3::bigint[]) with ordinality as m (meter_id, difference, oldest, n)

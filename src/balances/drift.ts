@@ -121,7 +121,7 @@ function verdictOf(
   { commanded, sent_at, is_open }: Suspect,
   { driftUnits, now }: CompareOptions,
 ): 'right' | 'off' | 'drift' | 'unknown' {
-  // A command is under way, or the report is older than the last one.
+  // A command or a token is under way, or the report is older than the last command.
   if (is_open || !isFresh) return 'unknown';
   if (newest !== null && commanded !== null && newest < commanded) return 'unknown';
   if (Math.abs(difference) <= tolerance) return 'right';

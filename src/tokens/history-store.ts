@@ -7,6 +7,8 @@ export interface InjectionFilter {
   readonly statuses: readonly InjectionStatus[] | null;
   /** Its meter_id, or its number as the caller wrote it. */
   readonly meter: string | null;
+  /** Those only whose token came in an earlier injection. */
+  readonly seenBefore: boolean;
 }
 
 const columns = `t.id, t.meter_number, t.meter_id, t.token_last4, t.status, t.phase, t.code, t.refusal, t.reason,
@@ -16,17 +18,19 @@ const columns = `t.id, t.meter_number, t.meter_id, t.token_last4, t.status, t.ph
     where o.token_hash = t.token_hash and (o.requested_at, o.id) < (t.requested_at, t.id)) as seen_before`;
 
 const matching = `($1::text[] is null or t.status = any($1)) and ($2::text is null or t.meter_id = $2 or t.meter_number = $2)
-  and ($3::timestamptz is null or t.requested_at >= $3) and ($4::timestamptz is null or t.requested_at < $4)`;
+  and ($3::timestamptz is null or t.requested_at >= $3) and ($4::timestamptz is null or t.requested_at < $4)
+  and (not $5::boolean or exists (select from token_injections o where o.token_hash = t.token_hash
+                                     and (o.requested_at, o.id) < (t.requested_at, t.id)))`;
 
 export async function selectInjections(
   session: Session,
   { limit, offset, order, start, end }: PageRequest<'requested_at'>,
-  { statuses, meter }: InjectionFilter,
+  { statuses, meter, seenBefore }: InjectionFilter,
 ): Promise<{ data: InjectionRecord[]; total: number }> {
-  const filter = [statuses, meter, iso(start), iso(end)];
+  const filter = [statuses, meter, iso(start), iso(end), seenBefore];
   const { rows } = await session.query<Row>({
     text: `select ${columns} from token_injections t where ${matching}
-            order by t.requested_at ${order}, t.id ${order} limit $5 offset $6`,
+            order by t.requested_at ${order}, t.id ${order} limit $6 offset $7`,
     values: [...filter, limit, offset],
   });
   const counted = await session.query<{ total: number }>({

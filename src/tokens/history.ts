@@ -7,7 +7,8 @@ import { injectionStatuses, type InjectionRecord, type InjectionStatus } from '.
 /** [H-11] */
 export interface InjectionHistory {
   /**
-   * Newest first; filters status (comma list), meter_id (or the number as the caller wrote it), start, end.
+   * Newest first; filters status (comma list), meter_id (or the number as the caller wrote it), seen_before (true:
+   * whose token came before), start, end.
    * @throws DomainError SCHEMA_INVALID naming the field of the query that is wrong
    */
   list(query?: ListQuery): Promise<Page<InjectionRecord>>;
@@ -22,6 +23,7 @@ export function createInjectionHistory(database: Database): InjectionHistory {
       const found = await selectInjections(database, request, {
         statuses: statusesOf(query['status']),
         meter: text(query['meter_id']),
+        seenBefore: query['seen_before'] === 'true',
       });
       return { ...found, page: request.page, limit: request.limit };
     },

@@ -108,6 +108,25 @@ describe('A meter that disagrees with the ledger', () => {
     assert.equal((await told()).balance, 9.9952);
   });
 
+  it('by the units of a token that is on its way is no drift; afterwards it is', async () => {
+    await paid(10);
+    await test.database.query({
+      text: `insert into token_injections (id, meter_number, meter_id, token_hash, token_last4, caller, instance, run,
+                                           deadline_at, requested_at)
+             values (gen_random_uuid(), $1, $1, $2, '9281', 'test', 'test', gen_random_uuid(), now() + interval '1 minute', now())`,
+      values: [meter, Buffer.from(meter)],
+    });
+    // The meter has booked it, and its answer is not in the ledger yet.
+    await says(11.9952);
+    assert.deepEqual([drifts.length, await wanted()], [0, []]);
+    await test.database.query({
+      text: `update token_injections set status = 'unanswered', finished_at = now() where meter_id = $1`,
+      values: [meter],
+    });
+    await says(11.9904);
+    assert.deepEqual([drifts.length, await wanted()], [1, ['drift']]);
+  });
+
   it('by more than the threshold is reported, told the true balance, and recovers [P-6]', async () => {
     await paid(10);
     await says(12);
