@@ -39,7 +39,11 @@ export default function (RED: NodeAPI): void {
     start(config, host) {
       if (!flagSetting(config.enabled, false)) {
         host.status('idle', 'off: a real provider is set, or this is production');
-        return {};
+        return {
+          input(message, emit) {
+            emit({ refused: answer(message, 'refused', 422, { outcome: 'refused', code: 'simulator off' }) });
+          },
+        };
       }
       const payments = host.use<PaymentsResource>(config.payments, 'payment provider');
       const show = shown(host);

@@ -295,15 +295,21 @@ describe('the nodes of payments', () => {
         const off = simulator(listener.url, {
           id: 'off',
           enabled,
-          wires: [['off-paid'], ['off-paid'], []],
+          wires: [['off-paid'], ['off-refused'], []],
         })[2];
         if (on === undefined || off === undefined) throw new Error('a node is missing');
-        const running = await start([on, ...rest, off, { id: 'off-paid', type: 'helper' }].toReversed());
+        const ends = ['off-paid', 'off-refused'].map((id) => ({ id, type: 'helper' }));
+        const running = await start([on, ...rest, off, ...ends].toReversed());
         const bill = { payload: { meter_id: 'METER001', amount: 50 } };
         running.send('off', bill);
         running.send('simulator', bill);
         await last(running, 'paid');
         assert.deepEqual(running.received('off-paid'), [], enabled);
+        assert.deepEqual(
+          running.received('off-refused').map(({ payload }) => payload),
+          [{ outcome: 'refused', code: 'simulator off' }],
+          enabled,
+        );
         await stopFlow();
       }
       await listener.close();
