@@ -1,5 +1,4 @@
 import { untilCommitted, type Database, type Session } from '../database/database.js';
-import { planByIndexes } from '../database/index-plans.js';
 import { ensureAccounts, systemAccount } from '../ledger/accounts.js';
 import { metrics } from '../operation/metrics.js';
 import { isDataError } from '../readings/commit.js';
@@ -55,7 +54,7 @@ export function createConsumption(database: Database, options: ConsumptionOption
     const account = await consumed;
     const meters = [...new Set(rows.map(({ report }) => report.meter_id))];
     for (;;) {
-      const done = await database.transaction((tx) => enter(tx, rows, meters, account));
+      const done = await database.transaction((tx) => enter(tx, rows, meters, account), { plans: 'indexes' });
       if (done.missing.length === 0) {
         if (done.drifts.length > 0) onDrift(done.drifts);
         return;
@@ -71,7 +70,6 @@ export function createConsumption(database: Database, options: ConsumptionOption
     meters: readonly string[],
     account: string,
   ): Promise<{ missing: string[]; drifts: Drift[] }> {
-    await planByIndexes(tx);
     const accounts = await lockUnits(tx, meters);
     const missing = meters.filter((meter) => !accounts.has(meter));
     if (missing.length > 0) return { missing, drifts: [] };

@@ -28,7 +28,7 @@ export interface Session {
 export interface Database extends Session {
   readonly url: string;
   /** begin, work, commit on one connection; rolls back when `work` throws. */
-  transaction<T>(work: (tx: Session) => Promise<T>): Promise<T>;
+  transaction<T>(work: (tx: Session) => Promise<T>, how?: TransactionOptions): Promise<T>;
   /** LISTEN until the returned function is called. */
   listen(channel: string, listener: Listener): Promise<() => Promise<void>>;
   readonly state: DatabaseState;
@@ -38,6 +38,15 @@ export interface Database extends Session {
   /** Resolves when up; @throws DomainError DATABASE_UNAVAILABLE after the deadline. */
   ready(timeoutMs: number): Promise<void>;
   close(): Promise<void>;
+}
+
+export interface TransactionOptions {
+  /**
+   * `indexes`: its prepared statements have one plan for any number of rows, by the indexes. Left alone, PostgreSQL makes
+   * plans while the tables are empty and reads whole tables for every row until it has looked at them again (14 ms
+   * instead of 0.1 with 10,000 meters), or plans anew each time.
+   */
+  readonly plans?: 'indexes';
 }
 
 export type DatabaseState = 'up' | 'down';
@@ -89,7 +98,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   return {
     url,
     query: (statement) => withClient((client) => run(client, statement)),
-    transaction: (work) => withClient((client) => inTransaction(client, work)),
+    transaction: (work, how) => withClient((client) => inTransaction(client, work, how)),
     listen: (channel, listener) => monitor.listen(channel, listener),
     get state() {
       return monitor.state;
@@ -122,8 +131,16 @@ async function run<R extends object>(
   return { rows: result.rows, rowCount: result.rowCount ?? 0 };
 }
 
-async function inTransaction<T>(client: PoolClient, work: (tx: Session) => Promise<T>): Promise<T> {
-  await client.query('begin');
+/** One way to the server and back for both. */
+const beginByIndexes =
+  'begin; set local plan_cache_mode = force_generic_plan; set local enable_seqscan = off';
+
+async function inTransaction<T>(
+  client: PoolClient,
+  work: (tx: Session) => Promise<T>,
+  { plans }: TransactionOptions = {},
+): Promise<T> {
+  await client.query(plans === 'indexes' ? beginByIndexes : 'begin');
   try {
     const value = await work({
       query: async (statement) => {

@@ -460,6 +460,8 @@ create table payment_prompts (
 create index payment_prompts_ask_idx on payment_prompts (ask_at) where state in ('requested', 'open');
 create unique index payment_prompts_receipt_key on payment_prompts (upper(receipt));
 create index payment_prompts_meter_idx on payment_prompts (meter_id, requested_at);
+-- Those on their way to the provider, of which a callback may overtake the answer.
+create index payment_prompts_requested_idx on payment_prompts (requested_at) where state = 'requested';
 
 -- What a payment bought, with the arithmetic. A reversal is a sale of negative units.
 create table sales (

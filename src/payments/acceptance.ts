@@ -93,7 +93,7 @@ export function createAcceptance(database: Database, options: AcceptanceOptions)
   async function withoutOvertaking(group: readonly Item[], suspended: boolean): Promise<Settled[]> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await database.transaction((tx) => settle(tx, group, rules, suspended));
+        return await database.transaction((tx) => settle(tx, group, rules, suspended), { plans: 'indexes' });
       } catch (error) {
         // What was faster is committed, and seen the next time.
         if (!(error instanceof Overtaken) || attempt >= attemptsMax) throw error;

@@ -54,7 +54,7 @@ export interface Facts {
 }
 
 /**
- * Locks the prompts that may be concerned, then reads the rest, so that it is not older than the locks. Beforehand, a
+ * Locks the prompts that may be concerned, then reads the rest, so that it is not older than the locks. The
  * transaction must plan by indexes: on a young database the plans read whole tables otherwise.
  */
 export async function readFacts(tx: Session, notices: readonly Notice[]): Promise<Facts> {

@@ -1,5 +1,4 @@
 import type { Session } from '../database/database.js';
-import { planByIndexes } from '../database/index-plans.js';
 import { DomainError } from '../errors.js';
 import type { Sale } from '../ledger/sale.js';
 import { readFacts, type Facts } from './facts.js';
@@ -33,6 +32,7 @@ export class Overtaken extends Error {}
  * [P-1] for a group of notices, no two of them about the same receipt, prompt or callback, in one transaction: payments,
  * ledger, balance commands, prompts. Locks are taken in the one order that keeps everybody from waiting in a circle:
  * prompts, receipts, accounts.
+ * @param tx planned by indexes
  * @param suspend keeps what would be credited in suspense: it could not be sold
  */
 export async function settle(
@@ -42,7 +42,6 @@ export async function settle(
   suspend = false,
 ): Promise<Settled[]> {
   const notices = cases.map(({ notice }) => notice);
-  await planByIndexes(tx);
   const facts = await readFacts(tx, notices);
   const judged = cases.map((one) => {
     const known = one.isLate ? { ...facts, isPromptUnderWay: false } : facts;
