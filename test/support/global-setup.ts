@@ -36,4 +36,16 @@ async function makeTemplate(url: string): Promise<void> {
 export async function mochaGlobalTeardown(): Promise<void> {
   await server?.stop();
   if (dataDir !== undefined) await rm(dataDir, { recursive: true, force: true });
+  sayWhatIsOpen();
+}
+
+/** A test or the product forgot to close something: the run ends all the same, and fails. */
+function sayWhatIsOpen(): void {
+  const timer = setTimeout(() => {
+    console.error(`Still open after the last test: ${process.getActiveResourcesInfo().join(', ')}`);
+    // After mocha, which says here how many tests failed.
+    process.on('exit', (failed) => void (process.exitCode = failed === 0 ? 1 : failed));
+    process.exit();
+  }, 20_000);
+  timer.unref(); // it fires only when something else keeps the process
 }
