@@ -121,7 +121,10 @@ async function hasPromptUnderWay(tx: Session): Promise<boolean> {
   return rows[0]?.under_way === true;
 }
 
-/** The meters as an array, not as a table to join: only so its index is used, and not that of the whole day. */
+/**
+ * Each condition by itself, and what it finds as an array, so that there is just one index for it: whole tables are read
+ * otherwise, or the day, when PostgreSQL does not know yet how large they are.
+ */
 async function lockPrompts(tx: Session, notices: readonly Notice[]): Promise<Prompt[]> {
   const checkouts = notices.flatMap((notice) => notice.checkout_request_id ?? []);
   const bills = notices.filter(({ channel }) => channel === 'c2b');
@@ -130,10 +133,15 @@ async function lockPrompts(tx: Session, notices: readonly Notice[]): Promise<Pro
     text: `select id, checkout_request_id, meter_number, meter_id, amount::text, currency, phone_number, state,
                   payment_id, receipt, requested_at
              from payment_prompts
-            where checkout_request_id = any($1::text[]) or upper(receipt) = any($2::text[]) or id = any($3::bigint[])
-               or (meter_id = any(array(select d.meter_id from devices d where d.meter_id = any($4::text[])
-                                        union all select d.meter_id from devices d where d.drn = any($4::text[])))
-                   and requested_at > now() - interval '${confirmationMaxHours} hours')
+            where id = any(array(
+                    select id from payment_prompts where checkout_request_id = any($1::text[])
+                    union all select id from payment_prompts where upper(receipt) = any($2::text[])
+                    union all select unnest($3::bigint[])
+                    union all select id from payment_prompts
+                               where requested_at > now() - interval '${confirmationMaxHours} hours'
+                                 and meter_id = any(array(
+                                       select d.meter_id from devices d where d.meter_id = any($4::text[])
+                                       union all select d.meter_id from devices d where d.drn = any($4::text[])))))
             order by id for update`,
     values: [
       checkouts,
@@ -161,11 +169,12 @@ async function readKnown(
     text: `select (select coalesce(jsonb_agg(jsonb_build_object('id', p.id::text, 'channel', p.channel, 'receipt', p.receipt,
                           'amount', p.amount::text, 'meter_id', p.meter_id, 'outcome', p.outcome)), '[]')
                      from payments p
-                    where (upper(p.receipt) = any($1::text[]) and p.outcome in ('accepted', 'suspense'))
-                       or p.id = any($2::bigint[])) as payments,
+                    where p.id = any(array(select r.id from payments r where upper(r.receipt) = any($1::text[])
+                                           union all select unnest($2::bigint[])))) as payments,
                   (select coalesce(jsonb_agg(jsonb_build_object('meter_id', d.meter_id, 'drn', d.drn)), '[]')
                      from devices d
-                    where (d.meter_id = any($3::text[]) or d.drn = any($3::text[]))
+                    where d.id = any(array(select m.id from devices m where m.meter_id = any($3::text[])
+                                           union all select m.id from devices m where m.drn = any($3::text[])))
                       and d.revoked_at is null and not d.mock) as meters,
                   (select currency from tariffs where plan = 'default' limit 1) as currency`,
     values: [
