@@ -35,6 +35,8 @@ export interface Definition<Config extends NodeDef, Name extends string> {
   readonly type: string;
   /** In the order of the ports in the editor. */
   readonly outputs: readonly Name[];
+  /** Of a node with a login of its own; they are on `host.node`. */
+  readonly credentials?: Readonly<Record<string, { type: 'text' | 'password' }>>;
   start(config: Config, host: Host<Name>): Behaviour<Name>;
 }
 
@@ -100,7 +102,11 @@ export function defineNode<Config extends NodeDef, Name extends string>(
         .finally(closed);
     });
   }
-  RED.nodes.registerType(definition.type, Constructor);
+  RED.nodes.registerType(
+    definition.type,
+    Constructor,
+    definition.credentials === undefined ? {} : { credentials: definition.credentials },
+  );
 }
 
 async function run<Name extends string>(

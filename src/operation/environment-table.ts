@@ -211,23 +211,20 @@ export const groups = {
   },
   'Tokens and money': {
     TOKEN_API_URL: optional(kind.url('http', 'https'), {
-      meaning: 'external meter-management system; unset: the built-in simulator (demo)',
-      later: true,
+      meaning:
+        'external meter-management system; unset: the built-in simulator (demo), no injections (production)',
     }),
     TOKEN_API_TIMEOUT_MS: given(kind.integer(100, 600_000), {
       default: '5000',
       meaning: 'deadline of its answer',
-      later: true,
     }),
     TOKEN_RESPONSE_TOPIC: given(kind.text, {
       default: 'meters/{meter_number}/token/response',
       meaning: "where the meter's answer is awaited",
-      later: true,
     }),
     TOKEN_RESPONSE_TIMEOUT_MS: given(kind.integer(100, 600_000), {
       default: '30000',
       meaning: 'and how long',
-      later: true,
     }),
     PAYMENT_CALLBACK_SECRET: optional(kind.pathSecret, {
       meaning: "last path segment of the provider's callback URLs; unset: generated (demo)",

@@ -46,6 +46,11 @@ const confirmation = '/api/payments/c2b/confirmation/{secret}';
 /** Paid in a moment: of a meter that nobody looks at. */
 const prompt = { meter_number: 'PAYER', amount: 100, phone_number: '254712345678' };
 
+const injection = 'POST /api/inject_token';
+const token = '54158492421732529281';
+/** As the simulated meter-management system takes it: 0012 reaches no meter, 0422 is refused. */
+const tokenEnding = (end: string): string => `3333333333333333${end}`;
+
 /** From a time on that no clock of a test comes to. */
 const stepped = {
   plan: 'stepped',
@@ -63,6 +68,7 @@ const someMoney = {
   amount: 1,
   memo: 'x',
   meter_number: 'METER001',
+  credit_token: token,
   phone_number: '254712345678',
   plan: 'stepped',
   price_per_unit: 25,
@@ -84,6 +90,7 @@ describe('the API answers as its document says [H-18]', function () {
         VIRTUAL_METERS: '0',
         REGISTRATIONS_PER_MINUTE: String(keyRequestsMax),
         PAYMENT_CALLBACK_SECRET: filled['secret'] ?? '',
+        TOKEN_RESPONSE_TIMEOUT_MS: '2000',
       },
     });
     const login = await register({
@@ -418,6 +425,47 @@ describe('the API answers as its document says [H-18]', function () {
     assert.deepEqual([units, arrears], [4, 500]);
   });
 
+  it('says of a token what its meter said, or why nothing came of it', async () => {
+    const meter = await register({ type: 'meter', meter_id: 'TAKER' });
+    const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${appliance.mqttPort}`, {
+      username: meter.user,
+      password: meter.password,
+      clientId: meter.user,
+    });
+    let status = 'success';
+    client.on('message', () =>
+      client.publish('meters/TAKER/token/response', JSON.stringify({ status, injected_units: 2 }), {
+        qos: 1,
+      }),
+    );
+    await client.subscribeAsync('meters/TAKER/command/#', { qos: 1 });
+    const inject = async (credit_token: string, meter_number = 'TAKER') =>
+      (await ask(injection, '/api/inject_token', json('POST', { meter_number, credit_token }))).outcome;
+    assert.equal(await inject(token), '200');
+    assert.equal(await inject(token), '409 TOKEN_USED');
+    status = 'expired';
+    assert.equal(await inject(tokenEnding('1111')), '422 TOKEN_REFUSED');
+    assert.equal(await inject(tokenEnding('1111'), 'METER001'), '409 TOKEN_BOUND');
+    assert.equal(await inject(tokenEnding('0012')), '504 TOKEN_UNANSWERED');
+    assert.equal(await inject(tokenEnding('0422')), '502 TOKEN_API_FAILED');
+    assert.equal(await inject(token, 'NOBODY'), '404 METER_UNKNOWN');
+    assert.equal(await inject(token, wrongDrn), '400 DRN_CHECK_DIGIT');
+    assert.equal(await inject(token, 'METER 1'), '400 METER_NUMBER_INVALID');
+    assert.equal(await inject(token.slice(2)), '400 TOKEN_INVALID');
+    assert.equal((await ask(injection, '/api/inject_token', json('POST', {}))).outcome, '400 SCHEMA_INVALID');
+    await client.endAsync(true);
+    const list = await ask('GET /api/injections', '/api/injections?status=failed,unanswered&meter_id=TAKER');
+    const { data } = JSON.parse(list.text) as { data: { id: string; status: string }[] };
+    assert.deepEqual(
+      data.map(({ status: became }) => became),
+      ['failed', 'unanswered', 'failed'],
+    );
+    const one = 'GET /api/injections/{id}';
+    assert.equal((await ask(one, `/api/injections/${data[0]?.id}`)).outcome, '200');
+    assert.equal((await ask(one, `/api/injections/${noJob}`)).outcome, '404 INJECTION_UNKNOWN');
+    assert.equal((await ask('GET /api/injections', '/api/injections?limit=0')).outcome, '400 SCHEMA_INVALID');
+  });
+
   it('serves the very document that is checked here', async () => {
     const served = JSON.parse((await ask('GET /openapi.json', '/openapi.json')).text) as typeof document;
     const { info, ...rest } = JSON.parse(JSON.stringify(document)) as typeof document;
@@ -469,6 +517,7 @@ describe('the API answers as its document says [H-18]', function () {
       'payments',
       'tariffs',
       'balance_drifts',
+      'token_injections',
     ];
     for (const table of tables)
       await database.database.query({ text: `alter table ${table} rename to ${table}_away` });
@@ -512,6 +561,15 @@ describe('the API answers as its document says [H-18]', function () {
       const known = { ...json('POST', prompt), headers };
       const { outcome } = await check(locked.url, 'POST /api/payments', '/api/payments', known);
       assert.equal(outcome, '503 PAYMENT_NOT_SET_UP');
+      await check(locked.url, 'POST /devices', '/devices', {
+        ...json('POST', { type: 'meter', meter_id: 'METER001' }),
+        headers,
+      });
+      const tokens = { ...json('POST', { meter_number: 'METER001', credit_token: token }), headers };
+      assert.equal(
+        (await check(locked.url, injection, '/api/inject_token', tokens)).outcome,
+        '503 TOKEN_API_MISSING',
+      );
     } finally {
       await locked.stop();
       await other.drop();
@@ -612,6 +670,7 @@ function ofTheApi(): { name: string; path: string; init: RequestInit; operation:
 
 function fill(path: string): string {
   if (path.startsWith(quarantine) || path.startsWith(suspense)) return path.replace('{id}', '1');
+  if (path.startsWith('/api/injections')) return path.replace('{id}', noJob);
   return path.replaceAll(/\{(\w+)\}/g, (_all, name: string) => filled[name] ?? name);
 }
 

@@ -32,6 +32,8 @@ import readingBatch from '../../nodes/reading-batch.js';
 import quarantineDesk from '../../nodes/quarantine-desk.js';
 import readingStore from '../../nodes/reading-store.js';
 import readingValidator from '../../nodes/reading-validator.js';
+import tokenHistory from '../../nodes/token-history.js';
+import tokenInjectAwait from '../../nodes/token-inject-await.js';
 import tokenVendorSimulator from '../../nodes/token-vendor-simulator.js';
 import virtualMeter from '../../nodes/virtual-meter.js';
 
@@ -94,6 +96,8 @@ const all: ((RED: NodeAPI) => void)[] = [
   paymentIntake,
   paymentPrompt,
   paymentSimulator,
+  tokenHistory,
+  tokenInjectAwait,
   tokenVendorSimulator,
   virtualMeter,
 ];

@@ -3,6 +3,7 @@ import { anomalyPaths, anomalySchemas } from './anomalies.js';
 import { balancePaths, balanceSchemas } from './balances.js';
 import { brokerPaths, brokerSchemas } from './brokers.js';
 import { devicePaths, deviceSchemas } from './devices.js';
+import { injectionPaths, injectionSchemas } from './injections.js';
 import type { Document, Paths } from './model.js';
 import { moneyPaths, moneySchemas } from './money.js';
 import { operationPaths, operationSchemas } from './operation.js';
@@ -31,6 +32,7 @@ export function openApiDocument(version: string): Document {
       { name: 'Balances', description: 'What prepaid meters hold, and how it came about.' },
       { name: 'Payments', description: 'Money: what came, what found no meter, what was taken back.' },
       { name: 'Tariffs', description: 'What a unit costs, from when on.' },
+      { name: 'Tokens', description: 'Prepaid tokens on their way into meters.' },
       { name: 'External broker', description: 'What Mosquitto or EMQX ask.' },
       { name: 'Operation', description: 'Health, metrics, this document.' },
     ],
@@ -46,6 +48,7 @@ export function openApiDocument(version: string): Document {
       balancePaths,
       moneyPaths,
       paymentPaths,
+      injectionPaths,
       brokerPaths,
       operationPaths,
     ),
@@ -60,6 +63,7 @@ export function openApiDocument(version: string): Document {
         ...balanceSchemas,
         ...moneySchemas,
         ...paymentSchemas,
+        ...injectionSchemas,
         ...brokerSchemas,
         ...operationSchemas,
         ...refusalSchemas,

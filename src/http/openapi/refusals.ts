@@ -138,6 +138,7 @@ const sentences: Readonly<Partial<Record<ErrorCode, readonly [string, ErrorDetai
   METER_ID_TAKEN: ['This meter_id names another device or a service account.'],
   DRN_TAKEN: ['This drn names another device.'],
   KEY_EXISTS: ['This meter has a key already: rotate it, or revoke it first.'],
+  INJECTION_UNKNOWN: ['There is no injection "4711".'],
   PAYMENT_UNKNOWN: ['No payment has the receipt SKL7X2M9QA.'],
   PAYMENT_ALLOCATED: ['The payment SKL7X2M9QA was moved to a meter before.'],
   PAYMENT_REVERSED: ['The payment SKL7X2M9QA was taken back before.'],

@@ -1,0 +1,50 @@
+import type { NodeAPI, NodeDef } from 'node-red';
+import type { Database } from '../src/database/database.js';
+import { DomainError } from '../src/errors.js';
+import { createInjectionHistory, type InjectionHistory } from '../src/tokens/history.js';
+import { showAnswers } from './answers.js';
+import { defineNode } from './define-node.js';
+import { answer, refusal } from './outcome.js';
+import { asksFor, chosenOperation, type Request } from './request.js';
+
+interface Config extends NodeDef {
+  database: string;
+  operation: string;
+  operationType: 'operation' | 'msg';
+}
+
+/** Token injections as they were recorded ([H-11]): a page of them, or one. */
+export default function (RED: NodeAPI): void {
+  defineNode<Config, 'result' | 'refused'>(RED, {
+    type: 'token-history',
+    outputs: ['result', 'refused'],
+    start(config, host) {
+      const history = createInjectionHistory(host.use<Database>(config.database, 'database'));
+      const answers = showAnswers(host);
+      return {
+        async input(message, emit) {
+          const name = chosenOperation(RED, config, message);
+          const operation = operations[name];
+          if (operation === undefined) throw new DomainError('CONFIGURATION', `No operation "${name}"`);
+          const begun = performance.now();
+          try {
+            const payload = await operation(history, asksFor(message));
+            answers.show(name, 200, performance.now() - begun);
+            emit({ result: answer(message, 'result', 200, payload) });
+          } catch (error) {
+            const refused = refusal(message, error);
+            answers.show(name, Number(refused['statusCode']), performance.now() - begun);
+            emit({ refused });
+          }
+        },
+      };
+    },
+  });
+}
+
+const operations: Readonly<
+  Record<string, ((history: InjectionHistory, request: Request) => Promise<unknown>) | undefined>
+> = {
+  list: (history, { query }) => history.list(query),
+  one: (history, { id }) => history.one(id),
+};
