@@ -105,10 +105,14 @@ function notes(report: Report): string[] {
           `npm start, idle: ${whole(start.idleMiB)} MiB for Node-RED, PostgreSQL and six virtual meters; ` +
             `up after ${tenth(start.startSeconds)} s.`,
         ]),
-    `${report.meters} meters, one connection each, QoS 1. Ours with ${set.join(', ')}; the rule of spacing is on.`,
-    'Ours logs every meter in and acknowledges after the commit; the peers ask for no login, know no rule, get no',
-    'signatures (which would cost them bytes and gain them nothing) and acknowledge before they store. ' +
-      'Memory counts shared pages once. CPU and memory include broker and database.',
+    ...(entries.length === 0
+      ? []
+      : [
+          `${report.meters} meters, one connection each, QoS 1. Ours with ${set.join(', ')}; the rule of spacing is on.`,
+          'Ours logs every meter in and acknowledges after the commit; the peers ask for no login, know no rule, get no',
+          'signatures (which would cost them bytes and gain them nothing) and acknowledge before they store. ' +
+            'Memory counts shared pages once. CPU and memory include broker and database.',
+        ]),
     ...entries.map(({ name, about }) => `${name}: ${about}`),
     ...slow,
     report.machine,
