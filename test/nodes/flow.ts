@@ -32,6 +32,7 @@ import readingBatch from '../../nodes/reading-batch.js';
 import quarantineDesk from '../../nodes/quarantine-desk.js';
 import readingStore from '../../nodes/reading-store.js';
 import readingValidator from '../../nodes/reading-validator.js';
+import tokenCheck from '../../nodes/token-check.js';
 import tokenHistory from '../../nodes/token-history.js';
 import tokenInjectAwait from '../../nodes/token-inject-await.js';
 import tokenVendorSimulator from '../../nodes/token-vendor-simulator.js';
@@ -96,6 +97,7 @@ const all: ((RED: NodeAPI) => void)[] = [
   paymentIntake,
   paymentPrompt,
   paymentSimulator,
+  tokenCheck,
   tokenHistory,
   tokenInjectAwait,
   tokenVendorSimulator,

@@ -2,6 +2,7 @@ import { strict as assert } from 'node:assert';
 import { backendAccount, ensureAccount } from '../../src/devices/accounts.js';
 import type { Handover } from '../../src/mocks/token-vendor/vendor.js';
 import type { VirtualMeterState } from '../../src/mocks/virtual-meter-state.js';
+import type { TypedInjection } from '../../src/tokens/typed.js';
 import { credit } from '../balances/meters.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
@@ -150,5 +151,33 @@ describe('token-vendor-simulator and virtual-meter', () => {
     running.send('meters', { topic: 'pause', payload: 'DEMO-02' });
     await eventually(() => assert.equal(stateOf(running, 'DEMO-02')?.paused, true));
     assert.deepEqual([running.received('accepted').length, running.received('handed').length], [0, 0]);
+  });
+});
+
+describe('token-check', () => {
+  afterEach(() => stopFlow());
+
+  it('says what is wrong, and keeps the rest of the message', async () => {
+    const running = await startFlow([
+      { id: 'check', type: 'token-check', wires: [['valid'], ['flawed']] },
+      { id: 'valid', type: 'helper' },
+      { id: 'flawed', type: 'helper' },
+    ]);
+    running.send('check', {
+      payload: { meter_number: drn, credit_token: '5415 8492 4217 3252 928' },
+      ticket: 3,
+    });
+    running.send('check', { payload: { meter_number: drn, credit_token: '5415 8492 4217 3252 9281' } });
+    await eventually(() => assert.equal(running.received('valid').length, 1));
+    const [flawed] = running.received('flawed');
+    assert.deepEqual([flawed?.topic, flawed?.['ticket']], ['flawed', 3]);
+    const judged = [flawed, ...running.received('valid')].map((one) => one?.payload as TypedInjection);
+    assert.deepEqual(
+      judged.map(({ credit_token }) => [credit_token?.message, credit_token?.value]),
+      [
+        ['the 20th digit is missing', token.slice(0, 19)],
+        [null, token],
+      ],
+    );
   });
 });
