@@ -37,6 +37,8 @@ export interface InjectionHouse {
   onOrder: (order: Called) => VendorReply | Promise<VendorReply>;
   vendor(more?: Partial<VendorSettings>): Vendor;
   open(more?: Partial<InjectionSettings>): Injections;
+  /** Stops the broker, and starts it on the same port. */
+  restartBroker(): Promise<void>;
   /** What a meter says, as the broker gives it to subscribers. */
   say(name: string, answer: unknown): Promise<void>;
   register(meterId: string, meterDrn?: string): Promise<void>;
@@ -72,7 +74,7 @@ export async function openInjectionHouse(brokerUrl?: {
   port: number;
 }): Promise<InjectionHouse> {
   const database = await createTestDatabase();
-  const broker = await startTestBroker();
+  let broker = await startTestBroker();
   const { user: username, password } = as('backend');
   const link = openMqttLink({
     host: '127.0.0.1',
@@ -108,7 +110,9 @@ export async function openInjectionHouse(brokerUrl?: {
 
   const house: InjectionHouse = {
     database,
-    broker,
+    get broker() {
+      return broker;
+    },
     link,
     http,
     calls,
@@ -143,6 +147,11 @@ export async function openInjectionHouse(brokerUrl?: {
       });
       opened.unshift(injections);
       return injections;
+    },
+    async restartBroker() {
+      const { port } = broker;
+      await broker.broker.close({ drainMs: 0 });
+      broker = await startTestBroker({}, { port });
     },
     say: (name, answer) =>
       broker.broker.publish({

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { openMqttLink } from '../../src/mqtt/link.js';
 import type { Injections } from '../../src/tokens/injections.js';
 import { balanceOf, discrepancies } from '../balances/meters.js';
 import { eventually } from '../support/eventually.js';
@@ -532,6 +533,58 @@ describe('A token injection', function () {
     );
     assert.equal(late?.id, one.body.injection_id);
     assert.equal(await balance(), '2.0000');
+  });
+
+  it('goes on after a restart of the broker in mid-wait', async () => {
+    const waiting = inject();
+    await eventually(() => assert.equal(house.calls.length, 1));
+    await house.restartBroker();
+    // Only when it is subscribed again the answer can be heard; meters repeat what was not acknowledged.
+    let isOver = false;
+    void waiting.finally(() => (isOver = true));
+    await eventually(
+      async () => {
+        if (!isOver) await house.say(drn, records(2));
+        return isOver;
+      },
+      { intervalMs: 100 },
+    );
+    assert.equal((await waiting).body.injected_units, 2);
+    assert.equal(await balance(), '2.0000');
+  });
+
+  it('is not sent while the broker is away: 503, and nobody is bound to anything', async () => {
+    const { port } = house.broker;
+    await house.link.ready();
+    await house.broker.broker.close({ drainMs: 0 });
+    const link = openMqttLink({
+      host: '127.0.0.1',
+      port,
+      tls: false,
+      clientId: 'away',
+      username: '',
+      password: '',
+      timeoutMs: 200,
+    });
+    const { outcome, statusCode, body } = await house.open({ link }).inject(wanted, 'tester');
+    await link.close();
+    assert.deepEqual([outcome, statusCode, body.error?.code], ['failed', 503, 'BROKER_UNAVAILABLE']);
+    assert.equal(house.calls.length, 0);
+    const record = await house.record();
+    assert.deepEqual(
+      [record['status'], record['code'], record['sent_at']],
+      ['failed', 'BROKER_UNAVAILABLE', null],
+    );
+    await house.restartBroker();
+    meterSays(records(2));
+    assert.equal((await inject()).statusCode, 200);
+  });
+
+  it('is not sent when the broker refuses the subscription', async () => {
+    const own = house.open({ topic: 'energy/{meter_number}/secret' });
+    const { statusCode, body } = await own.inject(wanted, 'tester');
+    assert.deepEqual([statusCode, body.error?.code], [503, 'SUBSCRIPTION_REFUSED']);
+    assert.equal(house.calls.length, 0);
   });
 
   it('hears by the broker’s deliveries what its subscription missed', async () => {
