@@ -33,11 +33,12 @@ const unitsPerStep = 1_000;
 
 const refusals: readonly TokenRefusal[] = ['used', 'wrong_meter', 'expired', 'failed'];
 
+/** What their displays say. */
 const words: Readonly<Record<TokenRefusal, string>> = {
-  used: 'This token has been used already',
-  wrong_meter: 'This token is for another meter',
-  expired: 'This token is too old',
-  failed: 'This token cannot be read',
+  used: 'USED',
+  wrong_meter: 'REJECT: not for this meter',
+  expired: 'OLD',
+  failed: 'REJECT',
 };
 
 /** Tokens that end so always fare so, whoever plays: what a person can try without any setting. */
@@ -86,13 +87,13 @@ export function createTokenSlot(): TokenSlot {
     take(token, { refuses }) {
       const judged = checkToken(token);
       if (judged.outcome === 'flawed')
-        return { status: 'failed', units: 0, message: `The token ${judged.message}` };
+        return { status: 'failed', units: 0, message: `REJECT: ${judged.message}` };
       const status = taken.has(token) ? 'used' : refuses;
       if (status !== null) return { status, units: 0, message: words[status] };
       taken.add(token);
       const [oldest] = taken;
       if (taken.size > rememberedMax && oldest !== undefined) taken.delete(oldest);
-      return { status: 'success', units: unitsOfToken(token), message: 'Token accepted' };
+      return { status: 'success', units: unitsOfToken(token), message: 'ACCEPT' };
     },
   };
 }

@@ -44,7 +44,7 @@ describe('A virtual meter and its tokens', () => {
       meter_number: 'METER001',
       status: 'success',
       injected_units: 2,
-      message: 'Token accepted',
+      message: 'ACCEPT',
       message_id: 'm-1',
     });
     assert.deepEqual([meter.state.balance, meter.state.relay], [2, 'on']);

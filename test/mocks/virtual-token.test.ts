@@ -29,7 +29,7 @@ describe('A simulated token', () => {
     assert.deepEqual(slot.take(example, usual), {
       status: 'success',
       units: 20_000,
-      message: 'Token accepted',
+      message: 'ACCEPT',
     });
     assert.equal(slot.take(example, usual).status, 'used');
     for (let number = 0; number < 50; number += 1) {
@@ -42,7 +42,7 @@ describe('A simulated token', () => {
     assert.deepEqual(createTokenSlot().take(example.slice(1), usual), {
       status: 'failed',
       units: 0,
-      message: 'The token the 20th digit is missing',
+      message: 'REJECT: the 20th digit is missing',
     });
   });
 
@@ -99,8 +99,8 @@ describe('A simulated token', () => {
 });
 
 describe('What a meter says of a token [T-3]', () => {
-  const taken = { status: 'success', units: 20_000, message: 'Token accepted' } as const;
-  const refused = { status: 'used', units: 0, message: 'This token has been used already' } as const;
+  const taken = { status: 'success', units: 20_000, message: 'ACCEPT' } as const;
+  const refused = { status: 'used', units: 0, message: 'USED' } as const;
 
   it('is a list of records from a meter with a DRN, as in the original', () => {
     assert.deepEqual(JSON.parse(tokenAnswerText('records', '09000030529', taken, null, 1_753_416_882_900)), [
@@ -113,7 +113,7 @@ describe('What a meter says of a token [T-3]', () => {
       { n: 'injected-units', v: 0, t: 0 },
       { n: 'credit-token-ack', v: 0, t: 0 },
       { n: 'status', v: 'used', t: 0 },
-      { n: 'message', v: 'This token has been used already', t: 0 },
+      { n: 'message', v: 'USED', t: 0 },
     ]);
   });
 
@@ -122,7 +122,7 @@ describe('What a meter says of a token [T-3]', () => {
       meter_number: 'METER001',
       status: 'success',
       injected_units: 2,
-      message: 'Token accepted',
+      message: 'ACCEPT',
       message_id: 'id-1',
     });
     assert.equal('message_id' in JSON.parse(tokenAnswerText('object', 'METER001', refused, null, 0)), false);
