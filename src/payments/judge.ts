@@ -17,7 +17,7 @@ export type Verdict =
       readonly prompt: Prompt | undefined;
       readonly receipt: string | null;
     }
-  /** Its prompt may be on its way to us: to be judged again in a moment. */
+  /** Its prompt may be on its way to us, or about to be credited: to be judged again in a moment. */
   | { readonly outcome: 'early' };
 
 export interface Rules {

@@ -4,6 +4,7 @@ import type { Sale } from '../ledger/sale.js';
 import { readFacts, type Facts } from './facts.js';
 import { judge, type Rules, type Verdict } from './judge.js';
 import { enterMoney } from './enter-money.js';
+import { keepApart } from './keep-apart.js';
 import type { Notice } from './notice.js';
 import type { Outcome } from './payment.js';
 import { closePrompts, insertPayments, type NewPayment, type PromptEnd } from './payment-store.js';
@@ -43,11 +44,12 @@ export async function settle(
 ): Promise<Settled[]> {
   const notices = cases.map(({ notice }) => notice);
   const facts = await readFacts(tx, notices);
-  const judged = cases.map((one) => {
-    const known = one.isLate ? { ...facts, isPromptUnderWay: false } : facts;
-    const verdict = judge(one.notice, known, rules);
-    return { verdict, payment: paymentOf(one, verdict, facts, suspend) };
-  });
+  const judged = keepApart(
+    cases.map((one) => {
+      const known = one.isLate ? { ...facts, isPromptUnderWay: false } : facts;
+      return { one, notice: one.notice, verdict: judge(one.notice, known, rules) };
+    }),
+  ).map(({ one, verdict }) => ({ verdict, payment: paymentOf(one, verdict, facts, suspend) }));
   const ids = await insertPayments(
     tx,
     judged.flatMap(({ payment }) => payment ?? []),

@@ -5,8 +5,8 @@ import { parseC2bNotice } from '../../src/payments/c2b-notice.js';
 import { readFacts } from '../../src/payments/facts.js';
 import type { Notice } from '../../src/payments/notice.js';
 import type { Payment } from '../../src/payments/payment.js';
-import { parseStkResult } from '../../src/payments/stk-result.js';
-import { c2bBody, openHouse, receiptOf, stkBody, type House } from './callbacks.js';
+import { digest, parseStkResult } from '../../src/payments/stk-result.js';
+import { c2bBody, openHouse, paidAt, receiptOf, stkBody, type House } from './callbacks.js';
 
 describe('a payment is accepted once [P-1]', () => {
   let house: House;
@@ -25,6 +25,17 @@ describe('a payment is accepted once [P-1]', () => {
   const stk = (checkout: string, fields: Parameters<typeof stkBody>[1] = {}) =>
     accept(parseStkResult(stkBody(checkout, fields)));
   const c2b = (fields: Readonly<Record<string, unknown>> = {}) => accept(parseC2bNotice(c2bBody(fields)));
+  /** The provider says that it was paid, and nothing else. */
+  const asked = (checkout: string) =>
+    accept({
+      ...parseStkResult(stkBody(checkout)),
+      channel: 'query',
+      receipt: null,
+      amount: null,
+      phone: null,
+      paid_at: null,
+      sha256: digest('query', [checkout, '0']),
+    });
   const commands = () =>
     house.rows(`select subject, revision from outbox where done_at is null order by subject`);
   const stateOf = async (checkout: string) =>
@@ -51,7 +62,7 @@ describe('a payment is accepted once [P-1]', () => {
       result_code: null,
       reason: null,
       checkout_request_id: null,
-      paid_at: '2026-11-21T05:30:00.000Z',
+      paid_at: paidAt.toISOString(),
       units: 4,
       balance: 4,
     });
@@ -120,6 +131,43 @@ describe('a payment is accepted once [P-1]', () => {
       assert.equal(await house.balance('METER001'), 4);
     });
   }
+
+  it('as the answer to our question and as the bill of the same prompt, in one group', async () => {
+    for (let round = 0; round < 3; round += 1) {
+      await house.prompt(`ws_CO_${round}`);
+      const bills = c2b({ TransID: receiptOf(round) });
+      const [answer, bill] = await Promise.all([asked(`ws_CO_${round}`), bills]);
+      assert.deepEqual([answer.outcome, bill.outcome], ['accepted', 'duplicate']);
+      assert.equal(await house.balance('METER001'), 4 * (round + 1));
+      assert.equal((await stateOf(`ws_CO_${round}`))?.['receipt'], receiptOf(round));
+    }
+  });
+
+  it('as two bills alike, when one of them is what we had asked about', async () => {
+    await house.prompt('ws_CO_1');
+    await asked('ws_CO_1');
+    const bills = await Promise.all([c2b({ TransID: receiptOf(1) }), c2b({ TransID: receiptOf(2) })]);
+    assert.deepEqual(bills.map(({ outcome }) => outcome).toSorted(), ['accepted', 'duplicate']);
+    assert.equal(await house.balance('METER001'), 8);
+  });
+
+  it('as two prompts alike that we ask about, when the bill of one of them is here', async () => {
+    await house.prompt('ws_CO_1');
+    await house.prompt('ws_CO_2');
+    await c2b({ TransID: receiptOf(1) });
+    const answers = await Promise.all([asked('ws_CO_1'), asked('ws_CO_2')]);
+    assert.deepEqual(answers.map(({ outcome }) => outcome).toSorted(), ['accepted', 'duplicate']);
+    assert.equal(await house.balance('METER001'), 8);
+  });
+
+  it('as the result and as the bill of two prompts alike, each once', async () => {
+    await house.prompt('ws_CO_1');
+    await house.prompt('ws_CO_2');
+    const one = { receipt: receiptOf(1) };
+    await Promise.all([stk('ws_CO_1', one), c2b({ TransID: receiptOf(2) }), c2b({ TransID: receiptOf(1) })]);
+    await stk('ws_CO_2', { receipt: receiptOf(2) });
+    assert.equal(await house.balance('METER001'), 8);
+  });
 
   it('by two instances at once, without a deadlock and without a second credit', async () => {
     const other = createAcceptance(house.database, { shortCode: '600638' });

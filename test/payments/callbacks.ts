@@ -1,7 +1,11 @@
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { writtenTime } from '../../src/payments/provider-values.js';
 import { ensureDefaultTariff } from '../../src/ledger/tariff-store.js';
 
 export const phone = '254712345678';
+/** A minute ago, in the provider's whole seconds: a bill belongs to prompts of its own day only. */
+export const paidAt = new Date(Math.floor(Date.now() / 1000) * 1000 - 60_000);
+const requestedAt = new Date(paidAt.getTime() - 30_000);
 
 /** A result of a prompt as the provider documents it, its items in another order and a Balance without a Value. */
 export function stkBody(checkout: string, overrides: Partial<StkFields> = {}): object {
@@ -10,7 +14,7 @@ export function stkBody(checkout: string, overrides: Partial<StkFields> = {}): o
     { Name: 'PhoneNumber', Value: payer },
     { Name: 'Balance' },
     { Name: 'MpesaReceiptNumber', Value: receipt },
-    { Name: 'TransactionDate', Value: 20261121083000 },
+    { Name: 'TransactionDate', Value: Number(writtenTime(paidAt.getTime())) },
     { Name: 'Amount', Value: amount },
   ];
   return {
@@ -39,7 +43,7 @@ export function c2bBody(overrides: Readonly<Record<string, unknown>> = {}): Reco
   return {
     TransactionType: 'Pay Bill',
     TransID: 'RKTQDM7W6S',
-    TransTime: '20261121083000',
+    TransTime: writtenTime(paidAt.getTime()),
     TransAmount: '100.00',
     BusinessShortCode: '600638',
     BillRefNumber: 'METER001',
@@ -103,7 +107,7 @@ export async function openHouse(): Promise<House> {
         phone_number: phone,
         caller: 'test',
         state: 'open',
-        requested_at: new Date('2026-11-21T05:29:30Z'),
+        requested_at: requestedAt,
         ask_at: null,
         ...overrides,
       };

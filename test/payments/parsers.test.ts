@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { parseC2bNotice } from '../../src/payments/c2b-notice.js';
 import { amountOf, timeOf, writtenTime } from '../../src/payments/provider-values.js';
 import { parseStkResult } from '../../src/payments/stk-result.js';
-import { c2bBody, phone, stkBody } from './callbacks.js';
+import { c2bBody, paidAt, phone, stkBody } from './callbacks.js';
 
 describe('what the provider sends [P-4]', () => {
   it('reads the documented result of a prompt by the names of its items', () => {
@@ -85,7 +85,7 @@ describe('what the provider sends [P-4]', () => {
       // The case is the payer's.
       meter_number: 'meter001',
       phone: '2547*****678',
-      paid_at: Date.parse('2026-11-21T05:30:00Z'),
+      paid_at: paidAt.getTime(),
       checkout_request_id: null,
       result_code: null,
       result_desc: null,

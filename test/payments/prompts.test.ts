@@ -400,37 +400,42 @@ describe('payment prompts', () => {
       bothChannels: true,
       urls: { confirmation: `${listener.url}/confirmation`, validation: null, unanswered: 'Completed' },
     });
-    const meters = Array.from({ length: 20 }, (_, at) => `SIM${at}`);
-    for (const meter of meters) await house.register(meter);
-    const prompts = createPrompts(house.database, {
-      provider: simulated.provider,
-      callbackUrl: `${listener.url}/stk`,
-      askAfterMs: 300,
-    });
-    await Promise.all(
-      meters.map((meter_number, at) => ask(prompts, { meter_number, phone_number: `2547000100${10 + at}` })),
-    );
-    follow(simulated.provider);
-    await eventually(
-      async () => {
-        const rows = await house.rows(`select from payment_prompts where state in ('requested', 'open')`);
-        return rows.length === 0 && simulated.simulator.open === 0 && heard === listener.received.length;
-      },
-      { timeoutMs: 20_000 },
-    );
-    closing.abort();
-    await pump;
-    const taken = simulated.simulator.taken();
-    assert.ok(taken.length > 8 && taken.length < 20, `${taken.length} paid`);
-    let units = 0;
-    for (const meter of meters) units += await house.balance(meter);
-    assert.equal(units, taken.length * 4);
-    assert.ok(outcomes.some(({ outcome }) => outcome === 'duplicate'));
-    assert.deepEqual(
-      outcomes.filter(({ outcome }) => outcome === 'disputed'),
-      [],
-    );
-    await simulated.close();
-    await listener.close();
+    try {
+      const meters = Array.from({ length: 20 }, (_, at) => `SIM${at}`);
+      for (const meter of meters) await house.register(meter);
+      const prompts = createPrompts(house.database, {
+        provider: simulated.provider,
+        callbackUrl: `${listener.url}/stk`,
+        askAfterMs: 300,
+      });
+      await Promise.all(
+        meters.map((meter_number, at) =>
+          ask(prompts, { meter_number, phone_number: `2547000100${10 + at}` }),
+        ),
+      );
+      follow(simulated.provider);
+      await eventually(
+        async () => {
+          const rows = await house.rows(`select from payment_prompts where state in ('requested', 'open')`);
+          return rows.length === 0 && simulated.simulator.open === 0 && heard === listener.received.length;
+        },
+        { timeoutMs: 20_000 },
+      );
+      closing.abort();
+      await pump;
+      const taken = simulated.simulator.taken();
+      assert.ok(taken.length > 8 && taken.length < 20, `${taken.length} paid`);
+      let units = 0;
+      for (const meter of meters) units += await house.balance(meter);
+      assert.equal(units, taken.length * 4);
+      assert.ok(outcomes.some(({ outcome }) => outcome === 'duplicate'));
+      assert.deepEqual(
+        outcomes.filter(({ outcome }) => outcome === 'disputed'),
+        [],
+      );
+    } finally {
+      await simulated.close();
+      await listener.close();
+    }
   });
 });
