@@ -153,6 +153,11 @@ describe('The reports of the bench', () => {
     },
     { title: 'no repeat sent', steps: [[0, 9, [8]]], used: 8, most: 9 },
   ];
+  it('are expected beside those of the generator', () => {
+    const book = expectedBooks({ meterIds: ['A'], paidAt: 0 }, [], [], new Map([['A', 96]])).get('A');
+    assert.deepEqual(book, { paid: 0, paidMost: 0, used: 96, usedMost: 96 });
+  });
+
   for (const { title, steps, used, most } of cases) {
     it(`are expected once: ${title}`, () => {
       const results = steps.map(

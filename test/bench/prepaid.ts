@@ -41,10 +41,10 @@ function compete(contestant: Contestant, { meters, seconds, log }: PrepaidOption
     const stage = await openStage(scene, house, seconds);
     try {
       await stage.callbacks('warm-up', { mode: 'paced', rate: 50, seconds: warmUpSeconds });
-      const beside = stage.load.step({ mode: 'paced', rate: routineRate, seconds });
+      const beside = stage.ears.report(routineRate, seconds);
       const name = `${callbackRate} callbacks/s beside ${routineRate} reports/s`;
       const paced = await stage.callbacks(name, { mode: 'paced', rate: callbackRate, seconds });
-      stage.reported.push(await beside);
+      await beside;
       const flood = await stage.callbacks(`flood of callbacks, ${atOnce} at once`, {
         mode: 'max',
         atOnce,

@@ -10,15 +10,27 @@ export interface Told {
 
 /**
  * What the load comes to, meter by meter: each payment of which one callback was accepted, each report of which one copy
- * was acknowledged, once. `reports` are all steps of one generator, in their order.
+ * was acknowledged, once. `reports` are all steps of one generator, in their order; `used` is what meters reported
+ * beside it, all of it acknowledged.
  */
 export function expectedBooks(
   plan: PaymentPlan,
   told: readonly Told[],
   reports: readonly StepResult[],
+  used: ReadonlyMap<string, number> = new Map(),
 ): Map<string, ExpectedBook> {
   const books = new Map(
-    plan.meterIds.map((meterId, index) => [meterId, { paid: 0, paidMost: 0, ...usedBy(reports, index) }]),
+    plan.meterIds.map((meterId, index) => {
+      const beside = used.get(meterId) ?? 0;
+      const generated = usedBy(reports, index);
+      const book = {
+        paid: 0,
+        paidMost: 0,
+        used: generated.used + beside,
+        usedMost: generated.usedMost + beside,
+      };
+      return [meterId, book];
+    }),
   );
   const accepted = paymentsOf(told.map((one) => one.accepted));
   const sent = paymentsOf(told.flatMap((one) => [one.accepted, one.others]));

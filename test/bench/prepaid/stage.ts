@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Database } from '../../../src/database/database.js';
 import { credit } from '../../balances/meters.js';
 import { sendCallbacks, type CallbackResult, type CallbackStep } from '../load/callback-load.js';
-import { startLoad, type Load, type Step, type StepResult } from '../load/load.js';
+import { startLoad, type Step, type StepResult } from '../load/load.js';
 import { differentReports, prepaidBalance } from '../load/reading-plan.js';
 import type { Scene } from '../measure.js';
 import { watchNeighbours } from '../neighbours.js';
@@ -30,9 +30,7 @@ const stillMs = 3_000;
 const stillDeadlineMs = 120_000;
 
 export interface Stage {
-  readonly load: Load;
-  /** All that reported so far. */
-  readonly reported: StepResult[];
+  readonly ears: Ears;
   callbacks(name: string, step: CallbackStep): Promise<CallbacksMeasured>;
   reports(name: string, step: Step): Promise<ReportsMeasured>;
   compare(): Promise<Difference>;
@@ -51,7 +49,7 @@ export async function openStage(scene: Scene, house: House, seconds: number): Pr
   await house.openPrompts(
     Array.from({ length: most }, (_, n) => paymentOf(plan, n)).filter(({ channel }) => channel === 'stk'),
   );
-  const ears = await openEars(running.mqttPort, running.logins, prepaidBalance / 10_000);
+  const ears = await openEars(running.mqttPort, running.logins);
   const load = await startLoad({
     host: '127.0.0.1',
     port: running.mqttPort,
@@ -76,8 +74,7 @@ export async function openStage(scene: Scene, house: House, seconds: number): Pr
   }
 
   return {
-    load,
-    reported,
+    ears,
     async callbacks(name, step) {
       const count = step.seconds * (step.mode === 'paced' ? step.rate : callbacksPerSecondMost);
       const callbacks = callbacksOf(plan, next, count);
@@ -113,7 +110,11 @@ export async function openStage(scene: Scene, house: House, seconds: number): Pr
     },
     async compare() {
       if (running.storesLater) await standsStill(house);
-      const books = compareBooks(expectedBooks(plan, told, reported), await house.books(), prepaidBalance);
+      const books = compareBooks(
+        expectedBooks(plan, told, reported, ears.used()),
+        await house.books(),
+        prepaidBalance,
+      );
       log(`books: ${JSON.stringify(books)}`);
       return books;
     },
