@@ -18,6 +18,7 @@ import { createMeterQueues } from './meter-queues.js';
 import { answerOfRecord } from './record-answer.js';
 import { createInjectionRecords } from './records.js';
 import { readInjectionRequest } from './request.js';
+import { hintOf } from './sts.js';
 import type { TokenHash } from './token-hash.js';
 import type { Vendor } from './vendor.js';
 
@@ -110,8 +111,7 @@ export function createInjections(settings: InjectionSettings): Injections {
   async function flightOf(request: Requested, caller: string): Promise<Flight> {
     const { meterNumber, token } = request;
     const { meter } = await lookUp(meterNumber);
-    if (meter === undefined)
-      throw new DomainError('METER_UNKNOWN', `There is no meter ${JSON.stringify(meterNumber)}.`);
+    if (meter === undefined) throw new DomainError('METER_UNKNOWN', noMeter(meterNumber));
     if (vendor === undefined)
       throw new DomainError('TOKEN_API_MISSING', 'There is no meter-management system: set TOKEN_API_URL.');
     const key = `${meter.meterId} ${token}`;
@@ -324,6 +324,12 @@ function taken({
       ? new DomainError('TOKEN_USED', 'This token was confirmed by a meter before.')
       : new DomainError('TOKEN_BOUND', 'This token was sent to another meter, and is bound to it.');
   return notApplied({ id, error });
+}
+
+/** A number may be right in its form, and be what somebody mistyped. */
+function noMeter(number: string): string {
+  const hint = hintOf(number);
+  return `There is no meter ${JSON.stringify(number)}${hint === undefined ? '' : `; ${hint}`}.`;
 }
 
 function busy(meterId: string): DomainError {

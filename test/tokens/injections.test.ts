@@ -126,6 +126,8 @@ describe('A token injection', function () {
     [{ meter_number: 'METER 1' }, 400, 'METER_NUMBER_INVALID', /a space/],
     [{ meter_number: '' }, 400, 'METER_NUMBER_INVALID', /missing/],
     [{ meter_number: 'NOBODY' }, 404, 'METER_UNKNOWN', /NOBODY/],
+    [{ meter_number: '0900003052' }, 404, 'METER_UNKNOWN', /the 11th digit is missing/],
+    [{ meter_number: '600727090000305292' }, 404, 'METER_UNKNOWN', /own number in it is 09000030529/],
     [{ meter_number: '01000000000009' }, 404, 'METER_UNKNOWN', /./],
   ];
   for (const [more, status, code, message] of invalid) {

@@ -242,6 +242,7 @@ system is no success. The same token for the same meter, sent again meanwhile, g
         ...listParameters(['requested_at']),
         someOf('status', 'What became of it.', injectionStatuses),
         query('meter_id', 'The meter, or its number as the caller wrote it.', Type.String()),
+        query('seen_before', 'true: only those whose token came before.', Type.Boolean()),
         query('start', 'Requested from this time on.', Type.String()),
         query('end', 'And before this one.', Type.String()),
       ],
