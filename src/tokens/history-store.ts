@@ -1,5 +1,6 @@
 import type { Session } from '../database/database.js';
 import type { PageRequest } from '../http/page.js';
+import { openToLate } from './record-store.js';
 import type { InjectionRecord, InjectionStatus } from './record.js';
 
 /** Which ones; null: any. */
@@ -72,49 +73,42 @@ export async function endAbandoned(
   return rowCount;
 }
 
-/** What an answer without a waiting injection may belong to. */
-export interface OpenInjection {
+/** An injection of a meter, as far as it says whose a late answer may be. */
+export interface MeterInjection {
   readonly id: string;
-  readonly meter_id: string;
   readonly meter_number: string;
   readonly drn: string | null;
   readonly caller: string;
+  readonly token: string;
+  readonly message_id: string | null;
   readonly vendor_status: number | null;
+  readonly answer: string | null;
+  /** It was sent, and ended without an answer. */
+  readonly open: boolean;
+  /** Sent within the hour. */
+  readonly recent: boolean;
 }
 
-/**
- * The injection of the meter that a late answer completes. One that names its token or its message completes that one.
- * Any other, and one whose message the vendor gave no id, completes the latest of the meter and none before it, unless `before` says that a later one waits:
- * then it completes the first that was sent within the hour.
- */
-export async function selectOpen(
+/** The latest of a meter, the last first, and every one that the answer names. */
+export async function selectOfMeter(
   session: Session,
   meterId: string,
-  by: {
-    readonly tokenHash: Buffer | null;
-    readonly messageId: string | null;
-    readonly before: string | null;
-  },
-): Promise<OpenInjection | undefined> {
-  const { rows } = await session.query<OpenInjection>({
-    name: 'select-open-injection',
-    text: `select t.id, t.meter_id, t.meter_number, d.drn, t.caller, t.vendor_status
+  named: { readonly tokenHash: Buffer | null; readonly messageId: string | null },
+): Promise<MeterInjection[]> {
+  const { rows } = await session.query<MeterInjection>({
+    name: 'select-injections-of-meter',
+    text: `select t.id, t.meter_number, d.drn, t.caller, encode(t.token_hash, 'hex') as token, t.message_id,
+                  t.vendor_status, t.answer::text as answer, ${openToLate('t')} as open,
+                  coalesce(t.sent_at > now() - interval '1 hour', false) as recent
              from token_injections t left join devices d on d.meter_id = t.meter_id
-            where t.meter_id = $1 and t.sent_at is not null
-              and (t.status = 'unanswered' or (t.status = 'failed' and t.code = 'TOKEN_API_FAILED'))
-              and case when $2::bytea is not null then t.token_hash = $2
-                       else t.message_id = $3 or t.id::text = $3
-                            or ($3::text is null or t.message_id is null)
-                               and case when $4::uuid is not null
-                                        then t.id <> $4 and t.sent_at > now() - interval '1 hour'
-                                        else t.id = (select l.id from token_injections l where l.meter_id = $1
-                                                      order by l.requested_at desc, l.id desc limit 1) end end
-            order by case when $4::uuid is null then -extract(epoch from t.requested_at)
-                          else extract(epoch from t.requested_at) end
-            limit 1`,
-    values: [meterId, by.tokenHash, by.messageId, by.before],
+            where t.meter_id = $1
+              and (t.token_hash = $2 or t.message_id = $3 or t.id::text = $3
+                   or t.id in (select l.id from token_injections l where l.meter_id = $1
+                                order by l.requested_at desc, l.id desc limit 20))
+            order by t.requested_at desc, t.id desc`,
+    values: [meterId, named.tokenHash, named.messageId],
   });
-  return rows[0];
+  return rows;
 }
 
 type Times =

@@ -4,7 +4,8 @@ import { metrics } from '../operation/metrics.js';
 import type { MeterAnswer } from './answer.js';
 import { isNamed } from './answer-wait.js';
 import { endingOf, reasonOf } from './ending.js';
-import { selectOpen } from './history-store.js';
+import { selectOfMeter } from './history-store.js';
+import { ownerOf } from './late-owner.js';
 import type { InjectionRecords } from './records.js';
 import type { TokenHash } from './token-hash.js';
 
@@ -20,14 +21,14 @@ export interface LateInjection {
 export interface LateAnswers {
   /**
    * Completes the injection of the meter that the answer belongs to, once; the ledger gets its units like any other.
-   * `before`: a later injection of the meter waits, and the answer is not its own.
-   * @returns null when it belongs to none: a repetition, or a token that somebody typed into the meter
+   * `waiting`: the id of an injection of the meter that waits, when the answer is not its own.
+   * @returns null when it belongs to none (a repetition, a token that somebody typed into the meter), or to one of several
    */
   complete(
     meterId: string,
     answer: MeterAnswer,
     at: number,
-    before: string | null,
+    waiting: string | null,
     signal: AbortSignal,
   ): Promise<LateInjection | null>;
 }
@@ -40,14 +41,20 @@ export function createLateAnswers(
   hash: TokenHash,
 ): LateAnswers {
   return {
-    async complete(meterId, answer, at, before, signal) {
-      const open = await selectOpen(database, meterId, {
-        tokenHash: answer.token === null ? null : hash.of(answer.token),
-        messageId: answer.message_id,
-        before,
-      });
-      if (open === undefined) return null;
-      const { id, meter_number, drn, caller, vendor_status } = open;
+    async complete(meterId, answer, at, waiting, signal) {
+      const tokenHash = answer.token === null ? null : hash.of(answer.token);
+      const injections = await selectOfMeter(database, meterId, { tokenHash, messageId: answer.message_id });
+      const owner = ownerOf(injections, answer, { token: tokenHash?.toString('hex') ?? null, waiting });
+      if (owner.outcome !== 'owned') {
+        metrics.tokenAnswersIgnored.inc({ reason: owner.outcome });
+        if (owner.outcome === 'ambiguous')
+          log.warn(
+            { meter_id: meterId, outcome: answer.outcome },
+            'a late answer may be to more than one token',
+          );
+        return null;
+      }
+      const { id, meter_number, drn, caller, vendor_status } = owner.injection;
       const names = new Set([meterId, meter_number, ...(drn === null ? [] : [drn])]);
       if (answer.meter_number !== null && !isNamed(names, answer.meter_number)) return null;
       const ending = endingOf({ id, meterId, caller }, answer, at, { isRepeated: false });
