@@ -1,15 +1,14 @@
 import type { MqttClient } from 'mqtt';
 import { energyToday, loadOf, powerAt, voltageAt } from './load-profile.js';
 import { createMeterLine, within, type MeterConnection } from './meter-line.js';
-import type { MishapRates } from './mishaps.js';
 import { kwh } from './prepaid-messages.js';
-import { createPrepaidProtocol, type PrepaidProtocol } from './prepaid-protocol.js';
+import { createPurse, type PrepaidSettings, type Purse } from './purse.js';
 import { createQuarterReadings, type QuarterReadings } from './quarter-readings.js';
 import type { Relay } from './relay.js';
 import { rssiAt } from './signal-strength.js';
 import type { MeterCommand, VirtualMeterState } from './virtual-meter-state.js';
-import { createTokenProtocol, type TokenProtocol } from './virtual-token-protocol.js';
-import { usualTokenRates, type TokenRates } from './virtual-token.js';
+
+export type { PrepaidSettings } from './purse.js';
 
 export interface VirtualMeterOptions {
   readonly meterId: string;
@@ -33,21 +32,6 @@ export interface VirtualMeterOptions {
   readonly log?: MeterLog;
 }
 
-export interface PrepaidSettings {
-  /** Between two consumption reports. */
-  readonly reportSeconds: number;
-  /** At or below it the status is `low_balance`; in ten-thousandths of a unit. */
-  readonly lowUnits: number;
-  readonly mishaps: MishapRates;
-  /** What becomes of tokens; absent: all go well. */
-  readonly tokens?: TokenSettings | undefined;
-}
-
-export interface TokenSettings extends TokenRates {
-  /** How long a late answer takes. */
-  readonly lateMs: number;
-}
-
 /** What pino and the Node-RED log adapter both offer. */
 export interface MeterLog {
   debug(line: string): void;
@@ -65,10 +49,6 @@ export interface VirtualMeter {
 }
 
 const finishMs = 1_000;
-/** Longer than an answer is awaited by default, so that it completes the record afterwards. */
-const usualLateMs = 45_000;
-/** A day of reports every 30 s. */
-const reportsMax = 2_880;
 
 /** A meter as its firmware would be: own credentials, own connection, a buffer for the time without network. */
 export function createVirtualMeter(options: VirtualMeterOptions): VirtualMeter {
@@ -77,22 +57,17 @@ export function createVirtualMeter(options: VirtualMeterOptions): VirtualMeter {
   const listeners = new Set<(state: VirtualMeterState) => void>();
   const line = createMeterLine(meterId, options.mqtt, {
     up,
-    message(topic, text) {
-      prepaid?.heard(topic, text);
-      tokens?.heard(topic, text);
-    },
+    message: (topic, text) => purse?.heard(topic, text),
     ended() {
-      prepaid?.ended();
-      tokens?.ended();
+      purse?.ended();
       readings?.ended();
     },
     changed,
     log: say,
   });
-  /** Memory: all are new after a start. */
+  /** Memory: both are new after a start. */
   let readings: QuarterReadings | undefined;
-  let prepaid: PrepaidProtocol | undefined;
-  let tokens: TokenProtocol | undefined;
+  let purse: Purse | undefined;
   let running = false;
   let ticker: NodeJS.Timeout | undefined;
   let lastTelemetry = 0;
@@ -115,10 +90,7 @@ export function createVirtualMeter(options: VirtualMeterOptions): VirtualMeter {
         changed();
       },
     });
-    if (options.prepaid !== undefined) {
-      prepaid = protocol(options.prepaid);
-      tokens = tokenProtocol(options.prepaid, prepaid);
-    }
+    purse = options.prepaid === undefined ? undefined : purseWith(options.prepaid);
     [acknowledged, paused, drained] = [0, false, undefined];
     say('debug', '=== ESP32 Smart Meter ===');
     say('debug', `${load.kind} profile, ${readings.waiting} readings to send`);
@@ -128,49 +100,22 @@ export function createVirtualMeter(options: VirtualMeterOptions): VirtualMeter {
     changed();
   }
 
-  function protocol(settings: PrepaidSettings): PrepaidProtocol {
-    const rssi = (time: number): number => rssiAt(options.seed, meterId, time);
-    return createPrepaidProtocol({
-      ...settings,
-      reportsMax,
-      meterId,
-      seed: options.seed,
-      now,
-      rssi,
-      log: say,
-      changed,
-    });
-  }
-
-  function tokenProtocol(settings: PrepaidSettings, money: PrepaidProtocol): TokenProtocol {
-    const { lateMs, ...rates } = settings.tokens ?? { ...usualTokenRates, lateMs: usualLateMs };
-    return createTokenProtocol({
-      meterId,
-      drn: options.drn,
-      seed: options.seed,
-      rates,
-      lateMs,
-      now,
-      credit: (units) => money.credit(units),
-      answered() {
-        money.credited();
-        changed();
-      },
-      log: say,
-    });
+  function purseWith(settings: PrepaidSettings): Purse {
+    const { drn, seed } = options;
+    const rssi = (time: number): number => rssiAt(seed, meterId, time);
+    return createPurse({ ...settings, meterId, drn, seed, now, rssi, log: say, changed });
   }
 
   function up(client: MqttClient): void {
     lastTelemetry = 0;
-    prepaid?.connected(client);
-    tokens?.connected(client);
+    purse?.connected(client);
     readings?.tick(now(), client);
   }
 
   /** Once a second rather than at computed instants: right also after a sleep or a changed clock. */
   function tick(): void {
     const { client } = line;
-    prepaid?.tick(Math.round(demand() * 1_000));
+    purse?.tick(Math.round(demand() * 1_000));
     readings?.tick(now(), client);
     const period = options.telemetrySeconds * 1_000;
     if (period > 0 && Math.abs(now() - lastTelemetry) >= period) sendTelemetry(client);
@@ -186,7 +131,7 @@ export function createVirtualMeter(options: VirtualMeterOptions): VirtualMeter {
   }
 
   function relay(): Relay {
-    return prepaid?.meter.relay ?? 'on';
+    return purse?.meter.relay ?? 'on';
   }
 
   function sendTelemetry(client: MqttClient | undefined): void {
@@ -206,18 +151,17 @@ export function createVirtualMeter(options: VirtualMeterOptions): VirtualMeter {
     if (!running) return;
     running = false;
     clearInterval(ticker);
-    tokens?.stop();
-    prepaid?.finish();
+    purse?.finish();
     readings?.drop();
     if (line.client !== undefined && underWay() > 0)
       await within(finishMs, new Promise<void>((done) => (drained = done)));
     await line.stop(underWay() > 0 ? 'rudely' : 'politely');
-    [readings, prepaid, tokens] = [undefined, undefined, undefined];
+    [readings, purse] = [undefined, undefined];
     changed();
   }
 
   function underWay(): number {
-    return (readings?.underWay ?? 0) + (prepaid?.meter.reports.size ?? 0) + (tokens?.underWay ?? 0);
+    return (readings?.underWay ?? 0) + (purse?.underWay ?? 0);
   }
 
   async function command(what: MeterCommand): Promise<void> {
@@ -225,7 +169,7 @@ export function createVirtualMeter(options: VirtualMeterOptions): VirtualMeter {
     say('info', `${what} by hand`);
     if (what === 'pause' || what === 'resume') {
       paused = what === 'pause';
-      prepaid?.tick(Math.round(demand() * 1_000));
+      purse?.tick(Math.round(demand() * 1_000));
     }
     if (what === 'restore') line.restore();
     if (what === 'cut') await line.cut();
@@ -236,7 +180,7 @@ export function createVirtualMeter(options: VirtualMeterOptions): VirtualMeter {
   function booted(): void {
     if (!running) return;
     say('debug', '=== ESP32 Smart Meter ===');
-    prepaid?.reboot();
+    purse?.reboot();
   }
 
   function say(level: keyof MeterLog, text: string): void {
@@ -249,7 +193,7 @@ export function createVirtualMeter(options: VirtualMeterOptions): VirtualMeter {
   }
 
   function state(): VirtualMeterState {
-    const meter = prepaid?.meter;
+    const meter = purse?.meter;
     const balance = meter?.balance ?? null;
     return {
       meter_id: meterId,
@@ -260,7 +204,7 @@ export function createVirtualMeter(options: VirtualMeterOptions): VirtualMeter {
       last,
       balance: balance === null ? null : kwh(balance),
       relay: relay(),
-      status: prepaid?.status.status ?? null,
+      status: purse?.status.status ?? null,
       rssi: rssiAt(options.seed, meterId, now()),
       session_total: kwh(meter?.total ?? 0),
       buffered: meter?.reports.size ?? 0,
