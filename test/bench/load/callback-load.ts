@@ -65,7 +65,8 @@ async function paced<C>(
   const under: Promise<void>[] = [];
   await new Promise<void>((resolve) => {
     const timer = setInterval(() => {
-      const until = Math.min(total, Math.floor(((performance.now() - started) / 1_000) * rate));
+      // The first is due at once.
+      const until = Math.min(total, 1 + Math.floor(((performance.now() - started) / 1_000) * rate));
       for (let next = under.length; next < until; next += 1) {
         const callback = callbacks[next];
         if (callback !== undefined) under.push(send(callback, started + (next / rate) * 1_000));

@@ -35,6 +35,8 @@ export interface ReportsMeasured {
 }
 
 export interface Around extends Neighbours {
+  /** Cores that the contestant kept busy, broker and database included. */
+  readonly ownCores: number;
   /** Of the bench's own process: what it sends and hears for everybody. */
   readonly benchCpuShare: number;
 }
@@ -76,6 +78,6 @@ export function describe({ p50, p95, p99 }: Latency): string {
   return `p50/p95/p99 ${[p50, p95, p99].map((ms) => ms?.toFixed(1) ?? '–').join(' / ')} ms`;
 }
 
-export function describeAround({ cores, runQueue, benchCpuShare }: Around): string {
-  return `others used ${cores.toFixed(1)} cores, run queue ${runQueue.toFixed(1)}, bench ${Math.round(benchCpuShare * 100)} %`;
+export function describeAround({ cores, ownCores, runQueue, benchCpuShare }: Around): string {
+  return `it used ${ownCores.toFixed(2)} cores, others used ${cores.toFixed(1)} cores, run queue ${runQueue.toFixed(1)}, bench ${Math.round(benchCpuShare * 100)} %`;
 }

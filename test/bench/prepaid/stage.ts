@@ -6,6 +6,7 @@ import { startLoad, type Step, type StepResult } from '../load/load.js';
 import { differentReports, prepaidBalance } from '../load/reading-plan.js';
 import type { Scene } from '../measure.js';
 import { watchNeighbours } from '../neighbours.js';
+import { cpuSeconds } from '../process-tree.js';
 import { compareBooks, type Difference } from './books.js';
 import { openEars, type Ears } from './ears.js';
 import { expectedBooks, paymentsOf, type Told } from './expected.js';
@@ -58,19 +59,22 @@ export async function openStage(scene: Scene, house: House, seconds: number): Pr
     meters: running.logins,
     atOnce: 500,
   });
-  const roots = [process.pid, server.pid, load.pid, ...running.pids()];
+  const own = [server.pid, ...running.pids()];
+  const roots = [process.pid, load.pid, ...own];
   const told: Told[] = [];
   const reported: StepResult[] = [];
   let next = 0;
 
   async function around<T>(work: () => Promise<T>): Promise<[T, Around]> {
     const neighbours = watchNeighbours(roots);
+    const ownBefore = cpuSeconds(own);
     const cpuBefore = process.cpuUsage();
     const begun = performance.now();
     const done = await work();
     const { user, system } = process.cpuUsage(cpuBefore);
-    const benchCpuShare = (user + system) / 1_000 / (performance.now() - begun);
-    return [done, { ...neighbours.stop(), benchCpuShare }];
+    const seconds = (performance.now() - begun) / 1_000;
+    const ownCores = (cpuSeconds(own) - ownBefore) / seconds;
+    return [done, { ...neighbours.stop(), ownCores, benchCpuShare: (user + system) / 1e6 / seconds }];
   }
 
   return {

@@ -15,6 +15,7 @@ const rows: readonly Row[] = [
   ['callback to answer at 200/s, p50, ms', ({ paced }) => paced.answer.p50, 1, 'ratio'],
   ['… p95', ({ paced }) => paced.answer.p95, 1, 'ratio'],
   ['… p99', ({ paced }) => paced.answer.p99, 1, 'ratio'],
+  ['… cores in use', ({ paced }) => paced.around.ownCores, 2, 'ratio'],
   ['callback to command at the meter, p50, ms', ({ paced }) => paced.toMeter.p50, 1, 'ratio'],
   ['… p95', ({ paced }) => paced.toMeter.p95, 1, 'ratio'],
   ['commit to command at the meter, p50, ms', ({ commitToMeter }) => commitToMeter?.p50 ?? null, 1],
