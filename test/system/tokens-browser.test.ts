@@ -60,7 +60,7 @@ describe('an operator with the page Tokens', function () {
 
   it('hears while typing which digit is missing, which is wrong, and what the check digit should be', async () => {
     await number().fill('09000030528');
-    await said('number', 'The number check digit should be 9, or another digit is wrong.');
+    await said('number', 'The number: check digit should be 9, or another digit is wrong.');
     assert.equal(await number().getAttribute('aria-invalid'), 'true');
     await number().fill(drn);
     await said('number', 'Right. The number on its card: 600727090000305292');
