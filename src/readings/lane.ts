@@ -1,3 +1,5 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
 /** How long a caller waits, and what it hears meanwhile. */
 export interface CommitOptions {
   /** Ends the wait. What is not committed by then is not acknowledged, so its device sends it again. */
@@ -15,6 +17,11 @@ export interface Lane<T> {
 }
 
 export interface LaneOptions<T> {
+  /**
+   * While fewer than `below` items wait, a transaction begins so many ms later and takes along what comes meanwhile: a
+   * transaction of one costs nearly as much as one of twenty. None unless told otherwise.
+   */
+  readonly linger?: { readonly ms: number; readonly below: number };
   /** Most items of one transaction. */
   readonly batchMax: number;
   /** Commits items of several callers; ends when they are committed, or failed, or nobody waits any more. */
@@ -25,7 +32,7 @@ export interface LaneOptions<T> {
  * Group commit: what arrives while a transaction is on its way joins the next one. One transaction at a time, in the
  * order of arrival. Whoever adds bounds what waits here; the broker does, by its deliveries in flight.
  */
-export function createLane<T>({ batchMax, commit }: LaneOptions<T>): Lane<T> {
+export function createLane<T>({ batchMax, linger, commit }: LaneOptions<T>): Lane<T> {
   let waiting: Call<T>[] = [];
   let running: { calls: Call<T>[]; abort: AbortController } | null = null;
   let busy = false;
@@ -34,7 +41,13 @@ export function createLane<T>({ batchMax, commit }: LaneOptions<T>): Lane<T> {
     busy = true;
     // What arrives in this turn of the event loop belongs to the first transaction.
     await Promise.resolve();
-    while ((waiting = waiting.filter(isOpen)).length > 0) await commitNext();
+    while ((waiting = waiting.filter(isOpen)).length > 0) {
+      if (linger !== undefined && countOf(waiting) < linger.below) {
+        await delay(linger.ms);
+        waiting = waiting.filter(isOpen);
+      }
+      if (waiting.length > 0) await commitNext();
+    }
     busy = false;
   }
 
@@ -91,6 +104,10 @@ interface Call<T> {
   settled: boolean;
   /** A promise settles once, so a second call does nothing. */
   settle(failure?: unknown): void;
+}
+
+function countOf(waiting: readonly Call<unknown>[]): number {
+  return waiting.reduce((sum, { items, taken }) => sum + items.length - taken, 0);
 }
 
 function isOpen(call: Call<unknown>): boolean {
