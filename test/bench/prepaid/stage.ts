@@ -72,9 +72,9 @@ export async function openStage(scene: Scene, house: House, seconds: number): Pr
     const begun = performance.now();
     const done = await work();
     const { user, system } = process.cpuUsage(cpuBefore);
-    const seconds = (performance.now() - begun) / 1_000;
-    const ownCores = (cpuSeconds(own) - ownBefore) / seconds;
-    return [done, { ...neighbours.stop(), ownCores, benchCpuShare: (user + system) / 1e6 / seconds }];
+    const took = (performance.now() - begun) / 1_000;
+    const ownCores = (cpuSeconds(own) - ownBefore) / took;
+    return [done, { ...neighbours.stop(), ownCores, benchCpuShare: (user + system) / 1e6 / took }];
   }
 
   return {
