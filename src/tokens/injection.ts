@@ -22,6 +22,8 @@ export interface InjectionParts {
   readonly mapping: AnswerMapping | undefined;
   /** Where a meter of this name answers. */
   topicOf(name: string): string;
+  /** Told of the end of its subscriptions. */
+  leaving(left: Promise<unknown>): void;
   /** From the vendor's acceptance on. */
   readonly responseTimeoutMs: number;
 }
@@ -106,8 +108,8 @@ export function runInjection(
       throw error;
     } finally {
       wait.close();
-      // Not awaited with a connection that is away: the link forgets it by itself.
-      await Promise.allSettled(ends.map((end) => end()));
+      // The caller need not wait for it.
+      parts.leaving(Promise.allSettled(ends.map((end) => end())));
     }
   }
 

@@ -85,6 +85,8 @@ export function createInjections(settings: InjectionSettings): Injections {
   const flights = new Map<string, Flight>();
   /** Those whose token may be on its way, by meter. */
   const running = new Map<string, InjectionRun>();
+  /** Subscriptions that end. */
+  const leaving = new Set<Promise<unknown>>();
   const counts = { applied: 0 };
   const pattern = topic.replaceAll('{meter_number}', '+');
   /** A list at a time: whoever came first stands in line first. */
@@ -156,6 +158,10 @@ export function createInjections(settings: InjectionSettings): Injections {
         late,
         recent,
         mapping: settings.mapping,
+        leaving(left) {
+          leaving.add(left);
+          void left.finally(() => leaving.delete(left));
+        },
         topicOf: (name) => topic.replaceAll('{meter_number}', name),
         responseTimeoutMs,
       };
@@ -255,6 +261,7 @@ export function createInjections(settings: InjectionSettings): Injections {
       closing.abort();
       await recovering;
       await Promise.all([...flights.values()].map(({ over }) => over));
+      await Promise.all(leaving);
     },
   };
 }
