@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startAppliance, type Appliance } from '../support/appliance.js';
+import { databaseProcesses } from '../support/database-processes.js';
 import { eventually } from '../support/eventually.js';
 import { Firmware } from '../support/firmware.js';
 import { registerMeters, type MeterAccess } from '../support/meters.js';
@@ -97,18 +98,3 @@ describe('consumption while something is killed', function () {
     await eachIsDeductedOnce();
   });
 });
-
-/** The postmaster and its children, by the pid file in the data directory. */
-async function databaseProcesses(dataDir: string): Promise<number[]> {
-  const names = await readdir(dataDir, { recursive: true });
-  const pidFile = names.find((name) => name.endsWith('postmaster.pid'));
-  assert.ok(pidFile, 'postmaster.pid');
-  const postmaster = Number((await readFile(join(dataDir, pidFile), 'utf8')).split('\n')[0]);
-  const found = [postmaster];
-  for (const name of await readdir('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    const stat = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '');
-    if (Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) === postmaster) found.push(Number(name));
-  }
-  return found;
-}

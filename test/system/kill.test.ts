@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { readFile, readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { startAppliance, type Appliance } from '../support/appliance.js';
+import { databaseProcesses } from '../support/database-processes.js';
 import { eventually } from '../support/eventually.js';
 import { registerMeters, SendingMeter, storedTimes, type MeterAccess } from '../support/meters.js';
 
@@ -91,23 +91,6 @@ describe('readings while something is killed', function () {
     await allArriveInTheEnd();
   });
 });
-
-/** The postmaster and its children, by the pid file in the data directory. */
-async function databaseProcesses(dataDir: string): Promise<number[]> {
-  const pidFile = (await readdir(dataDir, { recursive: true })).find((name) =>
-    name.endsWith('postmaster.pid'),
-  );
-  assert.ok(pidFile, 'postmaster.pid');
-  const postmaster = Number((await readFile(join(dataDir, pidFile), 'utf8')).split('\n')[0]);
-  const children: number[] = [];
-  for (const name of await readdir('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    const stat = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '');
-    if (Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) === postmaster)
-      children.push(Number(name));
-  }
-  return [postmaster, ...children];
-}
 
 /** Waits until acknowledgements that were already under way have arrived. */
 async function quietAcknowledgements(count: () => number): Promise<number> {

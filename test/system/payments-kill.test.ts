@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -8,6 +8,7 @@ import { startEmbeddedServer, type EmbeddedServer } from '../../src/database/emb
 import { createVirtualMeter, type VirtualMeter } from '../../src/mocks/virtual-meter.js';
 import { c2bBody, phone, receiptOf, stkBody } from '../payments/callbacks.js';
 import { startAppliance, type Appliance } from '../support/appliance.js';
+import { databaseProcesses } from '../support/database-processes.js';
 import { eventually } from '../support/eventually.js';
 import { registerMeters, type MeterAccess } from '../support/meters.js';
 import { startMosquitto, type Mosquitto } from '../support/mosquitto.js';
@@ -286,15 +287,5 @@ async function faults(database: Database): Promise<object[]> {
 
 /** SIGKILL to the postmaster and its children; it is started again by itself. */
 async function killDatabase(folder: string): Promise<void> {
-  const pidFile = join(folder, 'postgresql', 'data', 'postmaster.pid');
-  const names = await readdir(folder, { recursive: true });
-  const found = names.find((name) => name.endsWith('postmaster.pid'));
-  const postmaster = Number((await readFile(found ? join(folder, found) : pidFile, 'utf8')).split('\n')[0]);
-  const pids = [postmaster];
-  for (const name of await readdir('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    const stat = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '');
-    if (Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) === postmaster) pids.push(Number(name));
-  }
-  for (const pid of pids) process.kill(pid, 'SIGKILL');
+  for (const pid of await databaseProcesses(folder)) process.kill(pid, 'SIGKILL');
 }
