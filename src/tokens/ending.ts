@@ -1,5 +1,5 @@
 import type { MeterAnswer } from './answer.js';
-import type { Ending } from './record-store.js';
+import type { Ending } from './ending-store.js';
 
 type Ended = Pick<Ending, 'id' | 'meterId' | 'caller'>;
 

@@ -1,6 +1,6 @@
 import type { Session } from '../database/database.js';
 import type { PageRequest } from '../http/page.js';
-import { openToLate } from './record-store.js';
+import { openToLate } from './ending-store.js';
 import type { InjectionRecord, InjectionStatus } from './record.js';
 
 /** Which ones; null: any. */

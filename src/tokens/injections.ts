@@ -1,24 +1,24 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
-import { untilCommitted, type Database } from '../database/database.js';
-import { covers } from '../devices/access.js';
+import type { Database } from '../database/database.js';
 import { DomainError, isDomainError } from '../errors.js';
-import { findMeter, type Meter } from '../ledger/find-meter.js';
+import { findMeter } from '../ledger/find-meter.js';
 import type { MqttLink } from '../mqtt/link.js';
 import { logger } from '../operation/logging.js';
 import { metrics } from '../operation/metrics.js';
-import { readAnswer, type AnswerMapping } from './answer.js';
-import { createRecentAnswers, digestOf } from './answer-wait.js';
+import type { AnswerMapping } from './answer.js';
+import { createRecentAnswers } from './answer-wait.js';
+import { createBeginning, type Wanted } from './beginning.js';
+import { createFlight, type Flight } from './flight.js';
 import { createGathering } from './gathering.js';
-import { endAbandoned, selectInjection } from './history-store.js';
+import { createHearing, type Hearing } from './hearing.js';
+import { endAbandoned } from './history-store.js';
 import { runInjection, type InjectionParts, type InjectionRun } from './injection.js';
 import { notApplied, type InjectionAnswer } from './injection-answer.js';
-import { createLateAnswers, type LateInjection } from './late.js';
+import { createLateAnswers } from './late.js';
 import { createMeterQueues } from './meter-queues.js';
-import { answerOfRecord } from './record-answer.js';
+import { busy, stopped, unknownMeter } from './mishaps.js';
 import { createInjectionRecords } from './records.js';
-import { readInjectionRequest } from './request.js';
-import { hintOf } from './sts.js';
+import { readInjectionRequest, type InjectionRequest } from './request.js';
 import type { TokenHash } from './token-hash.js';
 import type { Vendor } from './vendor.js';
 
@@ -39,15 +39,6 @@ export interface InjectionSettings {
   readonly instance: string;
 }
 
-/** One inbound message of a meter, as the broker hands it on. */
-export interface SaidByMeter {
-  readonly topic: string;
-  readonly meter_id: string;
-  readonly payload: string | Buffer;
-  /** Unix ms. */
-  readonly received_at: number;
-}
-
 export interface InjectionCounts {
   readonly waiting: number;
   readonly applied: number;
@@ -62,7 +53,7 @@ export interface Injections {
    */
   inject(body: unknown, caller: string, gone?: AbortSignal): Promise<InjectionAnswer>;
   /** Takes in what meters say besides the subscriptions: after a reconnect, and late. @returns what that completed */
-  hear(said: readonly SaidByMeter[], signal: AbortSignal): Promise<LateInjection[]>;
+  readonly hear: Hearing;
   readonly counts: InjectionCounts;
   /** Ends every wait; records say so; nothing stays subscribed. */
   close(): Promise<void>;
@@ -88,13 +79,21 @@ export function createInjections(settings: InjectionSettings): Injections {
   /** Subscriptions that end. */
   const leaving = new Set<Promise<unknown>>();
   const counts = { applied: 0 };
-  const pattern = topic.replaceAll('{meter_number}', '+');
   /** A list at a time: whoever came first stands in line first. */
   const lookUp = createGathering({
     itemsMax: 100,
     batchesMax: 1,
     work: (numbers: readonly string[]) =>
       Promise.all(numbers.map(async (number) => ({ meter: await findMeter(database, number) }))),
+  });
+  const begin = createBeginning({ database, records, hash, instance, run });
+  const hear = createHearing({
+    database,
+    late,
+    recent,
+    mapping: settings.mapping,
+    filter: topic.replaceAll('{meter_number}', '+'),
+    runOf: (meterId) => running.get(meterId),
   });
   const recovering = recover();
 
@@ -110,10 +109,10 @@ export function createInjections(settings: InjectionSettings): Injections {
     }
   }
 
-  async function flightOf(request: Requested, caller: string): Promise<Flight> {
+  async function flightOf(request: InjectionRequest, caller: string): Promise<Flight> {
     const { meterNumber, token } = request;
     const { meter } = await lookUp(meterNumber);
-    if (meter === undefined) throw new DomainError('METER_UNKNOWN', noMeter(meterNumber));
+    if (meter === undefined) throw unknownMeter(meterNumber);
     if (vendor === undefined)
       throw new DomainError('TOKEN_API_MISSING', 'There is no meter-management system: set TOKEN_API_URL.');
     const key = `${meter.meterId} ${token}`;
@@ -147,7 +146,8 @@ export function createInjections(settings: InjectionSettings): Injections {
     if (leave === undefined) throw cancelled.aborted || closing.signal.aborted ? stopped() : busy(meterId);
     const begunAt = performance.now();
     try {
-      const begun = await begin(wanted, asked, inLine);
+      const deadlineMs = asked.longestMs + responseTimeoutMs + marginMs;
+      const begun = await begin(wanted, { deadlineMs, inLine, closing: closing.signal });
       if (begun.outcome === 'answered') return begun.answer;
       const { id, isOutstanding, isRepeated } = begun;
       const injection = { ...wanted, id, isOutstanding, isRepeated };
@@ -181,66 +181,6 @@ export function createInjections(settings: InjectionSettings): Injections {
     }
   }
 
-  /** Writes the record; behind another instance that waits for this meter it waits, too. */
-  async function begin(wanted: Wanted, asked: Vendor, inLine: AbortSignal): Promise<Begin> {
-    const { meter, meterNumber, token, caller, requestedAt } = wanted;
-    const deadlineMs = asked.longestMs + responseTimeoutMs + marginMs;
-    const id = randomUUID();
-    for (let pauseMs = 20; ; pauseMs = Math.min(2 * pauseMs, 500)) {
-      const begun = await records.begin({
-        id,
-        meterNumber,
-        meterId: meter.meterId,
-        tokenHash: hash.of(token),
-        tokenLast4: token.slice(-4),
-        caller,
-        instance,
-        run,
-        requestedAt,
-        deadlineMs,
-      });
-      if (begun.outcome === 'begun') return { ...begun, id };
-      if (begun.outcome === 'busy' && begun.isSame) return elsewhere(begun.id, deadlineMs);
-      // What is in the way may be of an instance that is dead.
-      const isFreed = (await endAbandoned(database, { instance, run })) > 0;
-      if (begun.outcome !== 'busy' && !isFreed) return { outcome: 'answered', answer: taken(begun) };
-      if (!isFreed) await delay(pauseMs, undefined, { signal: inLine }).catch(() => {});
-      if (inLine.aborted) throw closing.signal.aborted ? stopped() : busy(meter.meterId);
-    }
-  }
-
-  /** Another instance waits for the same token and meter: its outcome is ours. */
-  async function elsewhere(id: string, deadlineMs: number): Promise<Begin> {
-    const until = performance.now() + deadlineMs;
-    while (performance.now() < until && !closing.signal.aborted) {
-      const record = await selectInjection(database, id);
-      const answer = record === undefined ? undefined : answerOfRecord(record);
-      if (answer !== undefined) return { outcome: 'answered', answer };
-      await delay(100, undefined, { signal: closing.signal }).catch(() => {});
-    }
-    throw stopped();
-  }
-
-  async function hear(said: readonly SaidByMeter[], signal: AbortSignal): Promise<LateInjection[]> {
-    const answers = said.filter((one) => covers(pattern, one.topic));
-    const completed: LateInjection[] = [];
-    for (const { meter_id, payload, received_at } of answers) {
-      const awaited = running.get(meter_id);
-      if (awaited?.hear(payload) === true) continue;
-      const answer = readAnswer(payload, settings.mapping);
-      const digest = digestOf(payload);
-      if (answer.outcome === 'unreadable' || recent.has(meter_id, digest, 60_000)) continue;
-      recent.note(meter_id, digest);
-      const one = await untilCommitted(
-        database,
-        () => late.complete(meter_id, answer, received_at, null, signal),
-        { signal },
-      );
-      if (one !== null) completed.push(one);
-    }
-    return completed;
-  }
-
   /** What an earlier run of this instance left waiting; a database that is away is asked again by the next injection. */
   async function recover(): Promise<void> {
     try {
@@ -264,88 +204,4 @@ export function createInjections(settings: InjectionSettings): Injections {
       await Promise.all(leaving);
     },
   };
-}
-
-interface Requested {
-  readonly meterNumber: string;
-  readonly token: string;
-}
-
-interface Wanted extends Requested {
-  readonly meter: Meter;
-  readonly caller: string;
-  readonly requestedAt: number;
-}
-
-type Begin =
-  | {
-      readonly outcome: 'begun';
-      readonly id: string;
-      readonly isOutstanding: boolean;
-      readonly isRepeated: boolean;
-    }
-  | { readonly outcome: 'answered'; readonly answer: InjectionAnswer };
-
-/** One injection and all who wait for it. */
-interface Flight {
-  join(gone: AbortSignal | undefined): Promise<InjectionAnswer>;
-  /** Resolves when it is over, however. */
-  readonly over: Promise<unknown>;
-}
-
-function createFlight(fly: (cancelled: AbortSignal, onSent: () => void) => Promise<InjectionAnswer>): Flight {
-  const cancelling = new AbortController();
-  let callers = 0;
-  let isSent = false;
-  const answer = fly(cancelling.signal, () => (isSent = true));
-  const over = Promise.allSettled([answer]);
-  return {
-    over,
-    async join(gone) {
-      callers += 1;
-      const leave = (): void => {
-        callers -= 1;
-        // Whoever still waits wants it.
-        if (callers === 0 && !isSent) cancelling.abort();
-      };
-      gone?.addEventListener('abort', leave, { once: true });
-      if (gone?.aborted === true) leave();
-      try {
-        return await answer;
-      } finally {
-        gone?.removeEventListener('abort', leave);
-      }
-    },
-  };
-}
-
-function taken({
-  outcome,
-  id,
-}: {
-  readonly outcome: 'used' | 'bound';
-  readonly id: string;
-}): InjectionAnswer {
-  const error =
-    outcome === 'used'
-      ? new DomainError('TOKEN_USED', 'This token was confirmed by a meter before.')
-      : new DomainError('TOKEN_BOUND', 'This token was sent to another meter, and is bound to it.');
-  return notApplied({ id, error });
-}
-
-/** A number may be right in its form, and be what somebody mistyped. */
-function noMeter(number: string): string {
-  const hint = hintOf(number);
-  return `There is no meter ${JSON.stringify(number)}${hint === undefined ? '' : `; ${hint}`}.`;
-}
-
-function busy(meterId: string): DomainError {
-  return new DomainError(
-    'INJECTIONS_BUSY',
-    `Other tokens for the meter ${meterId} are under way; come back.`,
-  );
-}
-
-function stopped(): DomainError {
-  return new DomainError('INJECTION_INTERRUPTED', 'The injection ended before the token was sent.');
 }

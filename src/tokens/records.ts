@@ -1,16 +1,9 @@
 import { isTransient, untilCommitted, type Database } from '../database/database.js';
+import { beginAll, type Begun, type NewInjection } from './begin-store.js';
+import { endAll, type Ending } from './ending-store.js';
 import { createGathering } from './gathering.js';
-import {
-  AccountsMissing,
-  beginAll,
-  endAll,
-  noteAll,
-  openAccounts,
-  type Begun,
-  type Ending,
-  type NewInjection,
-  type Progress,
-} from './record-store.js';
+import { noteAll, type Progress } from './progress-store.js';
+import { AccountsMissing, openAccounts } from './unit-accounts.js';
 
 /** The records as the injections of this process write them: what comes together is committed together. */
 export interface InjectionRecords {

@@ -1,0 +1,112 @@
+import type { Session } from '../database/database.js';
+import { wantCommandsAfterTokens } from '../balances/wanted-commands.js';
+import { systemAccount } from '../ledger/accounts.js';
+import { postAll } from '../ledger/entries.js';
+import { fromTenThousandths } from '../ledger/money.js';
+import type { InjectionStatus, Refusal } from './record.js';
+import { lockUnits } from './unit-accounts.js';
+
+/** What an injection ends with. */
+export interface Ending {
+  readonly id: string;
+  readonly meterId: string;
+  readonly status: Exclude<InjectionStatus, 'waiting'>;
+  readonly code: string | null;
+  readonly refusal: Refusal | null;
+  readonly reason: string | null;
+  /** Ten-thousandths of a unit; of a success. */
+  readonly units: number | null;
+  /** JSON as the meter sent it; null without an answer. */
+  readonly answer: string | null;
+  readonly answeredAt: number | null;
+  readonly vendorStatus: number | null;
+  readonly vendorAttempts: number | null;
+  /** False: the vendor cannot have it, so that another meter may use the token. */
+  readonly wasSent: boolean;
+  readonly late: boolean;
+  readonly caller: string;
+}
+
+/** What an answer that comes late can still complete. */
+export function openToLate(t: string): string {
+  return `(${t}.sent_at is not null
+           and (${t}.status = 'unanswered' or (${t}.status = 'failed' and ${t}.code = 'TOKEN_API_FAILED')))`;
+}
+
+/**
+ * Ends injections, each once: those that wait, or with `late` those that ended without an answer. A success enters its
+ * units into the ledger in the same transaction.
+ * @returns for each whether it was ended by this; false also for a token that another record has booked
+ */
+export async function endAll(tx: Session, endings: readonly Ending[]): Promise<boolean[]> {
+  const successes = endings.filter(({ status, units }) => status === 'success' && (units ?? 0) > 0);
+  const meters = [...new Set(successes.map(({ meterId }) => meterId))];
+  // Before anything is locked, as everybody does.
+  const accounts = meters.length === 0 ? new Map<string, string>() : await lockUnits(tx, meters);
+  const ended = await updateAll(tx, endings);
+  const booked = successes.filter(({ id }) => ended.has(id));
+  if (booked.length > 0) {
+    const issued = await systemAccount(tx, 'issued');
+    await postAll(
+      tx,
+      booked.map(({ id, meterId, units, caller, answeredAt }) => {
+        const amount = fromTenThousandths(BigInt(units ?? 0));
+        const occurredAt = answeredAt === null ? undefined : new Date(answeredAt);
+        return {
+          kind: 'token' as const,
+          memo: `token injection ${id}`,
+          caller,
+          entries: [
+            { accountId: issued, amount: -amount, occurredAt },
+            { accountId: accounts.get(meterId) ?? '', amount, occurredAt },
+          ],
+        };
+      }),
+    );
+    await wantCommandsAfterTokens(tx, [...new Set(booked.map(({ meterId }) => meterId))]);
+  }
+  return endings.map(({ id }) => ended.has(id));
+}
+
+async function updateAll(tx: Session, endings: readonly Ending[]): Promise<Set<string>> {
+  const { rows } = await tx.query<{ id: string }>({
+    name: 'end-injections',
+    text: `update token_injections t
+              set status = e.status, code = e.code, refusal = e.refusal, reason = e.reason,
+                  injected_units = (e.units * 0.0001)::numeric(14, 4), answer = e.answer,
+                  phase = case when e.answered_at is not null then 'answered' else t.phase end,
+                  answered_at = e.answered_at, finished_at = now(), late = e.late,
+                  vendor_status = coalesce(e.vendor_status, t.vendor_status),
+                  vendor_attempts = coalesce(e.vendor_attempts, t.vendor_attempts),
+                  sent_at = case when e.was_sent then t.sent_at end
+             from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::json[],
+                         $8::timestamptz[], $9::integer[], $10::integer[], $11::boolean[], $12::boolean[]) as e
+               (id, status, code, refusal, reason, units, answer, answered_at, vendor_status, vendor_attempts,
+                was_sent, late)
+            where t.id = e.id
+              and case when e.late then ${openToLate('t')}
+                       else t.status = 'waiting' end
+              and not (e.status = 'success' and exists (
+                    select from token_injections o where o.token_hash = t.token_hash and o.status = 'success'))
+           returning t.id`,
+    values: [
+      endings.map(({ id }) => id),
+      endings.map(({ status }) => status),
+      endings.map(({ code }) => code),
+      endings.map(({ refusal }) => refusal),
+      endings.map(({ reason }) => reason),
+      endings.map(({ units }) => units),
+      endings.map(({ answer }) => answer),
+      endings.map(({ answeredAt }) => iso(answeredAt)),
+      endings.map(({ vendorStatus }) => vendorStatus),
+      endings.map(({ vendorAttempts }) => vendorAttempts),
+      endings.map(({ wasSent }) => wasSent),
+      endings.map(({ late }) => late),
+    ],
+  });
+  return new Set(rows.map(({ id }) => id));
+}
+
+function iso(at: number | null): string | null {
+  return at === null ? null : new Date(at).toISOString();
+}

@@ -1,0 +1,131 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { DomainError } from '../errors.js';
+import { metrics } from '../operation/metrics.js';
+import type { AnswerWait, HeardAnswer } from './answer-wait.js';
+import { endingOf, endingWithout, reasonOf } from './ending.js';
+import type { Ending } from './ending-store.js';
+import type { Injection, InjectionParts } from './injection.js';
+import { applied, notApplied, type InjectionAnswer } from './injection-answer.js';
+import type { VendorAnswer } from './vendor.js';
+
+/** The ends that an injection can come to: each writes the record, and then says what the caller hears ([T-2]). */
+export interface InjectionEnds {
+  answered(heard: HeardAnswer, vendor: VendorAnswer): Promise<InjectionAnswer>;
+  refusedByVendor(vendor: VendorAnswer): Promise<InjectionAnswer>;
+  unanswered(vendor: VendorAnswer): Promise<InjectionAnswer>;
+  /** Before the token was sent, for the sake of the caller or of this process. */
+  interrupted(): Promise<InjectionAnswer>;
+  /** Before the token was sent, for this reason. */
+  unsent(error: DomainError): Promise<InjectionAnswer>;
+}
+
+/** Nobody hears of a success before it is committed, and nobody waits for ever for a database. */
+export const commitMs = 15_000;
+const writeMs = 600_000;
+
+export function createInjectionEnds(
+  injection: Injection,
+  parts: InjectionParts,
+  { wait, cancelled, closing }: { wait: AnswerWait; cancelled: AbortSignal; closing: AbortSignal },
+): InjectionEnds {
+  const { id, meter } = injection;
+  const ended = { id, meterId: meter.meterId, caller: injection.caller };
+
+  async function answered({ answer, at }: HeardAnswer, vendor: VendorAnswer): Promise<InjectionAnswer> {
+    const ending = endingOf(ended, answer, at, injection);
+    const isEnded = await commit({ ...ending, ...of(vendor) });
+    const isSuccess = answer.outcome === 'success';
+    if (!isEnded) throw isSuccess ? usedMeanwhile() : gone();
+    observe(isSuccess ? 'success' : answer.outcome);
+    if (answer.outcome === 'success') return applied(id, answer.units ?? 0, answer.data);
+    const error = new DomainError('TOKEN_REFUSED', reasonOf(answer, injection.isRepeated) ?? '');
+    return notApplied({ id, error, reason: answer.outcome, data: answer.data });
+  }
+
+  function refusedByVendor(vendor: VendorAnswer): Promise<InjectionAnswer> {
+    const error = new DomainError('TOKEN_API_FAILED', `The meter-management system ${vendor.reason}.`);
+    const isUnknown = vendor.outcome === 'unknown';
+    return endWithout(
+      error,
+      { status: isUnknown ? 'unanswered' : 'failed', wasSent: vendor.outcome !== 'unsent' },
+      vendor,
+    );
+  }
+
+  function unanswered(vendor: VendorAnswer): Promise<InjectionAnswer> {
+    const seconds = parts.responseTimeoutMs / 1000;
+    const why = wait.problem === null ? '' : ` (${wait.problem})`;
+    const sentence = closing.aborted
+      ? 'Meterflow stopped, or its flow was changed, while it waited for the meter.'
+      : `The meter did not answer within ${seconds} s${why}. It may still; the record will say so.`;
+    const error = new DomainError('TOKEN_UNANSWERED', sentence);
+    return endWithout(error, { status: 'unanswered', wasSent: true }, vendor);
+  }
+
+  function interrupted(): Promise<InjectionAnswer> {
+    const who = cancelled.aborted ? 'The caller hung up' : 'Meterflow stopped, or its flow was changed,';
+    const error = new DomainError('INJECTION_INTERRUPTED', `${who} before the token was sent.`);
+    return endWithout(error, { status: 'failed', wasSent: false }, null);
+  }
+
+  async function endWithout(
+    error: DomainError,
+    { status, wasSent }: { status: 'failed' | 'unanswered'; wasSent: boolean },
+    vendor: VendorAnswer | null,
+  ): Promise<InjectionAnswer> {
+    const ending = endingWithout(ended, { status, code: error.code, reason: error.message, wasSent });
+    const isEnded = await commit({ ...ending, ...of(vendor) });
+    // An answer that came while this was written belongs to the record.
+    void takeLate();
+    if (!isEnded) throw gone();
+    observe(error.code.toLowerCase());
+    return notApplied({ id, error, status });
+  }
+
+  async function takeLate(): Promise<void> {
+    const { answer, at } = await wait.answered;
+    await parts.late
+      .complete(meter.meterId, answer, at, null, AbortSignal.timeout(commitMs))
+      .catch(() => metrics.tokenAnswersIgnored.inc({ reason: 'not_committed' }));
+  }
+
+  /** The caller hears in time that the database is away; what the meter said is written when it is back. */
+  async function commit(ending: Ending): Promise<boolean> {
+    const written = parts.records.end(ending, AbortSignal.any([closing, AbortSignal.timeout(writeMs)]));
+    const over = new AbortController();
+    const impatience = delay(commitMs, undefined, { signal: over.signal }).then(() => {
+      throw new DomainError('DATABASE_UNAVAILABLE', 'The database did not answer in time.');
+    });
+    try {
+      return await Promise.race([written, impatience]);
+    } finally {
+      over.abort();
+      for (const left of [written, impatience]) left.catch(() => {});
+    }
+  }
+
+  return {
+    answered,
+    refusedByVendor,
+    unanswered,
+    interrupted,
+    unsent: (error) => endWithout(error, { status: 'failed', wasSent: false }, null),
+  };
+}
+
+function of(vendor: VendorAnswer | null): Pick<Ending, 'vendorStatus' | 'vendorAttempts'> {
+  return { vendorStatus: vendor?.status ?? null, vendorAttempts: vendor?.attempts ?? null };
+}
+
+function observe(outcome: string): void {
+  metrics.tokenInjections.inc({ outcome });
+}
+
+function usedMeanwhile(): DomainError {
+  return new DomainError('TOKEN_USED', 'This token was confirmed by the meter meanwhile.');
+}
+
+/** Somebody else ended the record: its deadline was over, or the clock of the database is far from ours. */
+export function gone(): DomainError {
+  return new DomainError('INJECTION_INTERRUPTED', 'The record of this injection was ended by somebody else.');
+}
