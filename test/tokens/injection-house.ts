@@ -5,6 +5,7 @@ import { createInjections, type Injections, type InjectionSettings } from '../..
 import { createTokenHash } from '../../src/tokens/token-hash.js';
 import { createVendor, type Vendor, type VendorSettings } from '../../src/tokens/vendor.js';
 import { openMqttLink, type MqttLink } from '../../src/mqtt/link.js';
+import { balanceOf } from '../balances/meters.js';
 import { listen, type HttpHouse } from '../payments/provider-house.js';
 import { as, startTestBroker, type TestBroker } from '../support/broker.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
@@ -12,6 +13,7 @@ import { createTestDatabase, type TestDatabase } from '../support/database.js';
 export const drn = '09000030529';
 export const token = '54158492421732529281';
 export const otherToken = '23716100501183194197';
+export const wanted = { meter_number: drn, credit_token: token };
 
 export interface Order {
   readonly meter_number: string;
@@ -41,6 +43,10 @@ export interface InjectionHouse {
   restartBroker(): Promise<void>;
   /** What a meter says, as the broker gives it to subscribers. */
   say(name: string, answer: unknown): Promise<void>;
+  /** A vendor that hands every token to its meter, which then says this. */
+  meterSays(answer: unknown, name?: string): void;
+  /** Units of a meter; undefined: it has no account. */
+  balance(meter?: string): Promise<string | undefined>;
   register(meterId: string, meterDrn?: string): Promise<void>;
   rows(text: string, ...values: unknown[]): Promise<Record<string, unknown>[]>;
   record(): Promise<Record<string, unknown>>;
@@ -159,6 +165,13 @@ export async function openInjectionHouse(brokerUrl?: {
         payload: typeof answer === 'string' ? answer : JSON.stringify(answer),
         qos: 1,
       }),
+    meterSays(answer, name = drn) {
+      house.onOrder = () => {
+        void house.say(name, answer);
+        return { status: 202 };
+      };
+    },
+    balance: (meter = 'METER001') => balanceOf(database.database, meter),
     async register(meterId, meterDrn) {
       await registry.create(
         { type: 'meter', meter_id: meterId, ...(meterDrn === undefined ? {} : { drn: meterDrn }) },
