@@ -44,6 +44,20 @@ export async function keepScreenshot(page: Page, name: string): Promise<string> 
   return path;
 }
 
+/** From now on what comes from the server reaches the dashboard's page in bunches, several messages within a tick. */
+export async function bunchAnswers(page: Page): Promise<void> {
+  await page.evaluate(bunch);
+}
+
+/** Runs inside the page, on the dashboard's socket. */
+const bunch = `{
+  const socket = document.querySelector('#app').__vue_app__._context.provides.$socket;
+  const take = socket.onevent.bind(socket);
+  const bunched = [];
+  socket.onevent = (packet) => bunched.push(packet);
+  setInterval(() => bunched.splice(0).forEach(take), 500);
+}`;
+
 export interface NodeOnTab {
   readonly name: string;
   /** Text under the node; undefined when it shows none. */

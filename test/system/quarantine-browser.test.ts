@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import type { MqttClient } from 'mqtt';
 import { quarter, startHouse, type House } from '../flows/house.js';
-import { keepScreenshot, openBrowser, openPage, type Browser, type Page } from '../support/browser.js';
+import {
+  bunchAnswers,
+  keepScreenshot,
+  openBrowser,
+  openPage,
+  type Browser,
+  type Page,
+} from '../support/browser.js';
 import { eventually } from '../support/eventually.js';
 
 describe('an operator with the page Quarantine', function () {
@@ -54,6 +61,25 @@ describe('an operator with the page Quarantine', function () {
     } finally {
       await keepScreenshot(page, 'quarantine');
     }
+  });
+
+  it('loses no answer of several that come at once', async () => {
+    const other = await openPage(browser, 1000, 700);
+    other.on('pageerror', (error) => problems.push(error.message));
+    await other.goto(`${house.appliance.url}/dashboard/quarantine`);
+    await other.locator('.mfq-table tbody tr').first().waitFor({ timeout: 20_000 });
+    await bunchAnswers(other);
+    await meter.publishAsync('meters/METER001/readings', 'not JSON either', { qos: 1 });
+    // The page asks for list and counts together, every five seconds.
+    await eventually(
+      async () => {
+        const counted = await other.locator('.mfq-card b').first().innerText();
+        assert.deepEqual([await other.locator('.mfq-table tbody tr').count(), counted], [10, '10']);
+      },
+      { timeoutMs: 15_000 },
+    );
+    await house.rows(`delete from quarantined_messages where payload = 'not JSON either'`);
+    await other.close();
   });
 
   it('filters by code', async () => {
