@@ -12,6 +12,7 @@ import { measureGrowth } from '../test/bench/growth.js';
 import { settings, signed, unsigned } from '../test/bench/contestants/ours.js';
 import { script } from '../test/bench/contestants/script.js';
 import { stock } from '../test/bench/contestants/stock.js';
+import { faultsOf, measureInjections } from '../test/bench/injections.js';
 import type { Lengths } from '../test/bench/measure.js';
 import { measurePrepaid } from '../test/bench/prepaid.js';
 import { machine, table, type Report } from '../test/bench/report.js';
@@ -28,6 +29,7 @@ const full = {
   growth: { rows: 5_000_000, floodSeconds: 6, sweeps: 15 },
   ed25519Seconds: 5,
   prepaid: { meters: 1_000, seconds: 10 },
+  injections: { meters: 2_000, seconds: 12, count: 20_000, memoryRounds: 3 },
 } satisfies Lengths & Record<string, unknown>;
 const quick = {
   warmUpSeconds: 1,
@@ -40,6 +42,7 @@ const quick = {
   growth: { rows: 500_000, floodSeconds: 3, sweeps: 7 },
   ed25519Seconds: 1,
   prepaid: { meters: 1_000, seconds: 4 },
+  injections: { meters: 2_000, seconds: 4, count: 2_000, memoryRounds: 1 },
 } satisfies Lengths & Record<string, unknown>;
 const folder = resolve(__dirname, '../artifacts/bench');
 
@@ -67,6 +70,9 @@ async function main(): Promise<void> {
   const prepaid = wanted('prepaid')
     ? await measurePrepaid({ ...lengths.prepaid, log: heading('prepaid') })
     : null;
+  const injections = wanted('injections')
+    ? await measureInjections({ ...lengths.injections, log: heading('injections') })
+    : null;
   const at = new Date().toISOString();
   const mode = values.quick ? 'quick' : 'full';
   const report: Report = {
@@ -81,6 +87,7 @@ async function main(): Promise<void> {
     growth,
     ed25519,
     prepaid,
+    injections,
   };
   const file = join(folder, `${at.replaceAll(':', '-')}.json`);
   await mkdir(folder, { recursive: true });
@@ -91,6 +98,8 @@ async function main(): Promise<void> {
   if (crowd !== null) steps.push(crowd.first, crowd.paced, crowd.burst, crowd.afterReturn);
   if (growth !== null) steps.push(growth.gateway.empty, growth.gateway.grown);
   const lost = steps.flatMap(({ lostExamples }) => lostExamples);
+  const faults = injections === null ? '' : faultsOf(injections.ours);
+  if (faults !== '') throw new Error(`Somebody was told what is not true:\n${faults}`);
   if (lost.length > 0) throw new Error(`A PUBACK means committed, and yet lost: ${lost.join(', ')}`);
 }
 

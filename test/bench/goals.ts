@@ -1,3 +1,5 @@
+import type { InjectionsReport } from './injections/measured.js';
+import { wrongOf } from './injections/judge.js';
 import type { Prepaid } from './prepaid/measured.js';
 import type { Report } from './report.js';
 
@@ -9,7 +11,7 @@ export interface Goal {
   readonly target: { readonly atLeast: number } | { readonly atMost: number } | null;
 }
 
-export function goalsOf({ entries, crowd, growth, ed25519, prepaid }: Report): Goal[] {
+export function goalsOf({ entries, crowd, growth, ed25519, prepaid, injections }: Report): Goal[] {
   const entryOf = (word: string) => entries.find(({ name }) => name.includes(word));
   const ours = entryOf(' signed');
   const lossFree = (word: string, factor: number): Goal[] => {
@@ -102,6 +104,7 @@ export function goalsOf({ entries, crowd, growth, ed25519, prepaid }: Report): G
           },
         ]),
     ...(prepaid === null ? [] : prepaidGoals(prepaid)),
+    ...(injections === null ? [] : injectionGoals(injections)),
   ];
 }
 
@@ -116,6 +119,19 @@ function prepaidGoals({ ours, plain }: Prepaid): Goal[] {
     ratio("the same ÷ plain pattern's", reports.appliedPerSecond, plain.reports.appliedPerSecond),
     ms('p95 commit of a payment to command at the meter', commitToMeter?.p95 ?? null, 100),
     atMost('meters with a wrong balance', ours.books.metersWrong, '', 0),
+  ];
+}
+
+function injectionGoals({ ours, peers }: InjectionsReport): Goal[] {
+  const { levels, flood, random } = ours;
+  return [
+    ms('p95 of an injection beyond the meter, 100 waiting', levels[1]?.overhead.p95 ?? null, 25),
+    ms('the same, about 1,000 waiting', levels[2]?.overhead.p95 ?? null, 100),
+    atLeast('injections, flood', flood.appliedPerSecond, '/s', 200),
+    ...peers.map(({ name, flood: its }) =>
+      ratio(`the same ÷ ${name}'s`, flood.appliedPerSecond, its.appliedPerSecond),
+    ),
+    atMost(`wrong answers of ${random.calls} injections by chance`, wrongOf(random.verdicts), '', 0),
   ];
 }
 

@@ -5,6 +5,8 @@ import type { Ed25519Speed } from './ed25519.js';
 import { goalLines, goalsOf } from './goals.js';
 import type { Growth } from './growth.js';
 import { fixedRate, type Measured } from './measure.js';
+import { injectionsNotes, injectionsTable } from './injections/table.js';
+import type { InjectionsReport } from './injections/measured.js';
 import { prepaidNotes, prepaidTable } from './prepaid/table.js';
 import type { Prepaid } from './prepaid/measured.js';
 import type { StartMemory } from './start-memory.js';
@@ -21,6 +23,7 @@ export interface Report {
   readonly growth: Growth | null;
   readonly ed25519: Ed25519Speed | null;
   readonly prepaid: Prepaid | null;
+  readonly injections: InjectionsReport | null;
 }
 
 type Row = readonly [
@@ -63,6 +66,7 @@ export function table(report: Report): string {
   const lines = [
     ...notes(report),
     ...prepaidPart(report),
+    ...injectionsPart(report),
     ...(goals.length === 0 ? [] : ['', ...goals]),
   ].join('\n');
   if (first === undefined) return lines;
@@ -80,6 +84,12 @@ function prepaidPart({ prepaid }: Report): string[] {
   return prepaid === null
     ? []
     : ['', ...aligned(prepaidTable(prepaid)).split('\n'), '', ...prepaidNotes(prepaid)];
+}
+
+function injectionsPart({ injections }: Report): string[] {
+  return injections === null
+    ? []
+    : ['', ...aligned(injectionsTable(injections)).split('\n'), '', ...injectionsNotes(injections)];
 }
 
 function notes(report: Report): string[] {

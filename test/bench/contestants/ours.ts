@@ -5,6 +5,7 @@ import { generateSecret, hashSecret } from '../../../src/devices/credentials.js'
 import { placeOf } from '../../../src/devices/keys/device-keys.js';
 import { masterKey } from '../../../src/devices/keys/master-key.js';
 import { startAppliance } from '../../support/appliance.js';
+import { answerTimeoutMs, numberOf } from '../injections/plan.js';
 import { callbackSecret, shortCode } from '../prepaid/payments.js';
 import type { Contestant, Place, Running } from './contestant.js';
 
@@ -41,11 +42,33 @@ export const prepaid: Contestant = {
     startOurs(place, null, { PAYMENT_CALLBACK_SECRET: callbackSecret, PAYMENT_SHORT_CODE: shortCode }),
 };
 
+/** For tokens: every second meter is called by its DRN. */
+export function injecting(vendorUrl: string): Contestant {
+  return {
+    name: 'meterflow',
+    about:
+      'npm start: own broker with logins and ACL, shipped flows; each injection recorded in PostgreSQL at every step, ' +
+      'its units in the ledger before the caller hears of them',
+    start: (place) =>
+      startOurs(
+        place,
+        null,
+        {
+          MASTER_KEY: randomBytes(32).toString('hex'),
+          TOKEN_API_URL: vendorUrl,
+          TOKEN_RESPONSE_TIMEOUT_MS: String(answerTimeoutMs),
+        },
+        place.meterIds.map((meterId, index) => (numberOf(index) === meterId ? null : numberOf(index))),
+      ),
+  };
+}
+
 /** With a master key every meter has a key and must sign. */
 async function startOurs(
   { databaseUrl, folder, meterIds }: Place,
   master: string | null,
   more: Readonly<Record<string, string>> = {},
+  drns: readonly (string | null)[] = meterIds.map(() => null),
 ): Promise<Running> {
   const signing: Record<string, string> =
     master === null ? {} : { DEVICE_AUTH_METHOD: 'hmac', MASTER_KEY: master };
@@ -56,7 +79,7 @@ async function startOurs(
   let appliance = await startAppliance(options);
   const kill = (): void => appliance.kill('SIGTERM');
   process.once('exit', kill);
-  const passwords = await registerAtOnce(databaseUrl, meterIds);
+  const passwords = await registerAtOnce(databaseUrl, meterIds, drns);
   const secrets = master === null ? null : await giveKeysAtOnce(databaseUrl, meterIds, master);
   return {
     mqttPort: appliance.mqttPort,
@@ -92,15 +115,19 @@ function profiling(): Record<string, string> {
 }
 
 /** Hundreds of devices in one statement, with the registry's own credentials. */
-async function registerAtOnce(url: string, meterIds: readonly string[]): Promise<string[]> {
+async function registerAtOnce(
+  url: string,
+  meterIds: readonly string[],
+  drns: readonly (string | null)[],
+): Promise<string[]> {
   const passwords = meterIds.map(() => generateSecret());
   const client = new Client({ connectionString: url });
   await client.connect();
   try {
     await client.query({
-      text: `insert into devices (meter_id, type, mqtt_user, password_hash)
-             select m, 'meter', m, h from unnest($1::text[], $2::bytea[]) as d (m, h)`,
-      values: [meterIds, passwords.map(hashSecret)],
+      text: `insert into devices (meter_id, type, mqtt_user, password_hash, drn)
+             select m, 'meter', m, h, n from unnest($1::text[], $2::bytea[], $3::text[]) as d (m, h, n)`,
+      values: [meterIds, passwords.map(hashSecret), drns],
     });
   } finally {
     await client.end();

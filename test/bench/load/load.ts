@@ -44,7 +44,7 @@ export async function startLoad(connections: Omit<ConnectOrder, 'order'>): Promi
   }
 }
 
-function ask<T>(child: ChildProcess, order: object): Promise<T> {
+export function ask<T>(child: ChildProcess, order: object): Promise<T> {
   return new Promise((resolve, reject) => {
     const settle = (work: () => void): void => {
       child.off('message', onMessage);

@@ -95,6 +95,11 @@ function writeUnits(target: Buffer, offset: number, tenThousandths: number): voi
   writeDigits(target, offset + 7, tenThousandths % 10_000, 4);
 }
 
+/** Any PUBLISH at QoS 1. */
+export function publishPacket(topic: string, payload: string, id: number): Buffer {
+  return packet(0x32, Buffer.concat([text(topic), Buffer.from([id >> 8, id & 0xff]), Buffer.from(payload)]));
+}
+
 /** Packet ids go 1 … 65535 and around. */
 export function packetIdOf(k: number): number {
   return (k % 65_535) + 1;

@@ -1,0 +1,110 @@
+import { answerTimeoutMs, unitsOf } from './plan.js';
+
+/** What became of one call. Times are of the generator's clock, ms. */
+export interface Heard {
+  readonly token: number;
+  readonly dueAt: number;
+  readonly answeredAt: number;
+  /** Null: nothing came, however long one waited. */
+  readonly status: number | null;
+  /** Ten-thousandths of a unit; null: no units were told. */
+  readonly units: number | null;
+}
+
+/** What vendor and meter did with one token. */
+export interface Fact {
+  readonly token: number;
+  readonly meter: number;
+  readonly vendor: 'accepted' | 'turned down';
+  /** When the vendor was asked first, and when it answered. */
+  readonly calledAt: number;
+  readonly acceptedAt: number | null;
+  /** The first answer to this token; null: none. */
+  readonly answeredAt: number | null;
+  readonly said: 'success' | 'refusal' | null;
+}
+
+export interface Verdicts {
+  readonly right: number;
+  /** Told the units of another token. */
+  readonly crossed: number;
+  /** Told of a success, and the meter had booked nothing. */
+  readonly falseSuccess: number;
+  /** Told that the meter refused, and it had not. */
+  readonly falseRefusal: number;
+  /** The meter answered in time, and the caller was told that it did not. */
+  readonly lost: number;
+  /** No answer at all. */
+  readonly hanging: number;
+  /** Refused before anybody was asked: too many waited. */
+  readonly busy: number;
+}
+
+export type Verdict = keyof Verdicts;
+
+/** So near to the deadline either is right. */
+const marginMs = 500;
+
+/** @param fact undefined: nobody ever asked the vendor */
+export function verdictOf(heard: Heard, fact: Fact | undefined): Verdict {
+  const { status } = heard;
+  if (status === null) return 'hanging';
+  if (status === 200) return verdictOfSuccess(heard, fact);
+  if (fact === undefined) return status === 503 ? 'busy' : 'lost';
+  if (fact.vendor === 'turned down') return 'right';
+  if (status === 422) {
+    const isRefused = fact.said === 'refusal' && answerAfterMs(fact) < answerTimeoutMs + marginMs;
+    return isRefused ? 'right' : 'falseRefusal';
+  }
+  return isInTime(fact) ? 'lost' : 'right';
+}
+
+/** Well before a contestant may have given up. */
+export function isInTime(fact: Fact): boolean {
+  return answerAfterMs(fact) < answerTimeoutMs - marginMs;
+}
+
+function answerAfterMs({ calledAt, acceptedAt, answeredAt }: Fact): number {
+  return answeredAt === null ? Infinity : answeredAt - (acceptedAt ?? calledAt);
+}
+
+function verdictOfSuccess({ token, units, answeredAt }: Heard, fact: Fact | undefined): Verdict {
+  const isBooked = fact?.said === 'success' && (fact.answeredAt ?? Infinity) <= answeredAt;
+  if (!isBooked) return 'falseSuccess';
+  return units === unitsOf(token) ? 'right' : 'crossed';
+}
+
+export function judge(
+  heard: readonly Heard[],
+  facts: ReadonlyMap<number, Fact>,
+): { readonly verdicts: Verdicts; readonly examples: readonly string[] } {
+  const verdicts: Record<Verdict, number> = {
+    right: 0,
+    crossed: 0,
+    falseSuccess: 0,
+    falseRefusal: 0,
+    lost: 0,
+    hanging: 0,
+    busy: 0,
+  };
+  const examples: string[] = [];
+  for (const one of heard) {
+    const fact = facts.get(one.token);
+    const verdict = verdictOf(one, fact);
+    verdicts[verdict] += 1;
+    if (verdict !== 'right' && examples.length < 10)
+      examples.push(`${verdict}: ${JSON.stringify({ heard: one, fact: fact ?? null })}`);
+  }
+  return { verdicts, examples };
+}
+
+/** All but the right ones. */
+export function wrongOf({ right: _right, ...others }: Verdicts): number {
+  return Object.values(others).reduce((sum, count) => sum + count, 0);
+}
+
+/** Milliseconds that an injection took beyond the meter's own time; undefined without the meter's word. */
+export function overheadOf(heard: Heard, fact: Fact | undefined): number | undefined {
+  if (fact?.answeredAt === undefined || fact.answeredAt === null || heard.status !== 200) return undefined;
+  return heard.answeredAt - heard.dueAt - (fact.answeredAt - fact.calledAt);
+}
