@@ -9,6 +9,8 @@ export interface BalanceReport {
   readonly balance: number;
   /** The command's own timestamp, or the meter's time, Unix ms; null when it says none. */
   readonly timestamp: number | null;
+  /** Unix ms. */
+  readonly received_at: number;
 }
 
 /** A meter that shows two decimals has taken over the balance all the same. Ten-thousandths of a unit. */
@@ -35,7 +37,8 @@ async function closeConfirmed(
   const { rows } = await tx.query<{ id: string; seconds: number; is_done: boolean }>({
     name: 'confirm-commands',
     text: `with said as (
-             select * from unnest($1::text[], $2::bigint[], $3::bigint[]) as s (meter_id, balance, timestamp)
+             select * from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[])
+                             as s (meter_id, balance, timestamp, received_at)
            ), met as (
              select o.id from outbox o
               where o.kind = 'balance' and o.done_at is null and o.sent_at is not null and o.subject = any($1::text[])
@@ -55,7 +58,9 @@ async function closeConfirmed(
                        extract(epoch from now() - o.created_at)::float8 as seconds
            ), told as (
              update balance_commands c
-                set confirmed_balance = (closed.sent_payload->>'balance')::numeric, confirmed_at = now()
+                set confirmed_balance = (closed.sent_payload->>'balance')::numeric,
+                    confirmed_at = (select to_timestamp(max(s.received_at)::float8 / 1000) from said s
+                                     where s.meter_id = c.meter_id)
                from closed where c.meter_id = closed.subject
            )
            select id::text as id, seconds, is_done from closed`,
@@ -63,6 +68,7 @@ async function closeConfirmed(
       textArray(reports.map(({ meter_id }) => meter_id)),
       integerArray(reports.map(({ balance }) => balance)),
       `{${reports.map(({ timestamp }) => timestamp ?? 'NULL').join(',')}}`,
+      integerArray(reports.map(({ received_at }) => Math.trunc(received_at))),
     ],
   });
   const done = rows.filter(({ is_done }) => is_done);

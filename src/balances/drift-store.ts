@@ -7,6 +7,8 @@ export interface Suspect {
   /** Of the last command; null: none was ever sent. */
   readonly commanded: number | null;
   readonly sent_at: number | null;
+  /** When the meter's last confirmation came in. */
+  readonly confirmed_at: number | null;
   /** A command is under way, or a token, whose units the meter may have and the ledger not yet. */
   readonly is_open: boolean;
   readonly is_drifting: boolean;
@@ -30,6 +32,7 @@ export async function selectSuspects(
     name: 'balance-suspects',
     text: `select (m.n - 1)::int as index, c.last_timestamp::float8 as commanded,
                   (extract(epoch from c.sent_at) * 1000)::float8 as sent_at,
+                  (extract(epoch from c.confirmed_at) * 1000)::float8 as confirmed_at,
                   exists (select from outbox o
                            where o.kind = 'balance' and o.subject = m.meter_id and o.done_at is null)
                     or exists (select from token_injections t

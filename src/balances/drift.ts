@@ -46,6 +46,8 @@ interface Said extends Comparison {
   readonly ledger: number;
   /** Of the newest report, Unix ms; null when it has no time. */
   readonly newest: number | null;
+  /** When that came in, Unix ms. */
+  readonly receivedAt: number;
   readonly isFresh: boolean;
   readonly rows: readonly Row[];
 }
@@ -53,7 +55,7 @@ interface Said extends Comparison {
 /**
  * Compares what meters say they have left with the ledger, inside the transaction that applied their reports. The
  * ledger is always right ([P-6]): a meter that is off is told its balance, one that is off by more than the threshold
- * is reported, too. What was measured before the meter's last command proves nothing.
+ * is reported, too. What was measured or sent before the meter had its last command proves nothing.
  * @returns the drifts beyond the threshold
  */
 export async function compareBalances(
@@ -117,13 +119,15 @@ async function unexplained(tx: Session, found: readonly Disagreement[]): Promise
 }
 
 function verdictOf(
-  { newest, isFresh, difference }: Said,
-  { commanded, sent_at, is_open }: Suspect,
+  { newest, receivedAt, isFresh, difference }: Said,
+  { commanded, sent_at, confirmed_at, is_open }: Suspect,
   { driftUnits, now }: CompareOptions,
 ): 'right' | 'off' | 'drift' | 'unknown' {
   // A command or a token is under way, or the report is older than the last command.
   if (is_open || !isFresh) return 'unknown';
   if (newest !== null && commanded !== null && newest < commanded) return 'unknown';
+  // It came before the meter had the last command; the confirmation, which came after it, is stored sooner.
+  if (confirmed_at !== null && receivedAt <= confirmed_at) return 'unknown';
   if (Math.abs(difference) <= tolerance) return 'right';
   if (Math.abs(difference) > driftUnits) return 'drift';
   return sent_at === null || now - sent_at >= quietMs ? 'off' : 'unknown';
@@ -147,10 +151,11 @@ function saidBy(rows: readonly Row[], now: number): Said[] {
       if (newest === undefined || time === null || time >= (newest.report.time ?? -Infinity)) newest = row;
     }
     if (newest === undefined) continue;
-    const { remaining, time } = newest.report;
+    const { remaining, time, received_at: receivedAt } = newest.report;
     const ledger = own.at(-1)?.balance ?? newest.balance;
     const isFresh = time === null || now - time <= freshMs;
-    said.push({ meter_id, difference: remaining - ledger, ledger, oldest, newest: time, isFresh, rows: own });
+    const difference = remaining - ledger;
+    said.push({ meter_id, difference, ledger, oldest, newest: time, receivedAt, isFresh, rows: own });
   }
   return said;
 }

@@ -25,7 +25,7 @@ export function statusOf({ payload, meter_id, received_at }: Delivery): StatusRe
 }
 
 /** [M-4]; null when it is none. */
-export function balanceReportOf({ payload, meter_id }: Delivery): BalanceReport | null {
+export function balanceReportOf({ payload, meter_id, received_at }: Delivery): BalanceReport | null {
   const input = objectOf(payload);
   if (input === null) return null;
   const balance = input['balance'];
@@ -36,7 +36,7 @@ export function balanceReportOf({ payload, meter_id }: Delivery): BalanceReport 
   const { timestamp } = input;
   const time =
     typeof timestamp === 'string' || typeof timestamp === 'number' ? parseTimestamp(timestamp) : NaN;
-  return { meter_id, balance: energy, timestamp: Number.isNaN(time) ? null : time };
+  return { meter_id, balance: energy, timestamp: Number.isNaN(time) ? null : time, received_at };
 }
 
 /** [M-5]: whatever it carries. */

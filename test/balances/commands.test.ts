@@ -86,7 +86,9 @@ describe('Balance commands', () => {
   }
 
   const confirm = (balance: number, timestamp: number | null = null) =>
-    confirmCommands(test.database, [{ meter_id: meter, balance: Math.round(balance * 10_000), timestamp }]);
+    confirmCommands(test.database, [
+      { meter_id: meter, balance: Math.round(balance * 10_000), timestamp, received_at: Date.now() },
+    ]);
   const open = async () =>
     (await one<{ n: number }>(test.database, `select count(*)::int as n from outbox where done_at is null`))
       .n;

@@ -18,6 +18,8 @@ describe('A meter that disagrees with the ledger', () => {
   let meters = 0;
   /** The meter's clock and ours. */
   let now: number;
+  /** What comes from a meter comes in order; Unix ms. */
+  let arrived = Date.now();
   before(async () => {
     test = await createTestDatabase();
   });
@@ -41,7 +43,8 @@ describe('A meter that disagrees with the ledger', () => {
   async function says(left: number, more: Partial<ConsumptionReport> = {}): Promise<void> {
     now += 1;
     const remaining = Math.round(left * 10_000);
-    await consumption.apply([report(meter, { remaining, total: 1, time: now, ...more })], wait);
+    const said = { remaining, total: 1, time: now, received_at: ++arrived, ...more };
+    await consumption.apply([report(meter, said)], wait);
   }
 
   /** The meter hears of its balance, and says so. */
@@ -63,7 +66,7 @@ describe('A meter that disagrees with the ledger', () => {
     await releaseCommands(test.database, [command.id], 'test');
     await beforeItSaysSo();
     await confirmCommands(test.database, [
-      { meter_id: meter, balance: Math.round(Number(balance) * 10_000), timestamp },
+      { meter_id: meter, balance: Math.round(Number(balance) * 10_000), timestamp, received_at: ++arrived },
     ]);
     return { balance: Number(balance), timestamp };
   }
@@ -167,6 +170,17 @@ describe('A meter that disagrees with the ledger', () => {
     await says(9.9952);
     assert.equal(drifts.length, 0);
     assert.deepEqual(await wanted(), ['payment']);
+  });
+
+  it('because its report crossed the command is not judged, although the command is confirmed by now', async () => {
+    await paid(10);
+    await credit(test.database, meter, 5);
+    await told();
+    // Made after the command had left, sent before it arrived; it waited for its batch while the confirmation did not.
+    await says(9.9952, { received_at: arrived - 1 });
+    assert.deepEqual([drifts.length, await wanted()], [0, []]);
+    await says(9.9904);
+    assert.deepEqual([drifts.length, await wanted()], [1, ['drift']], 'the next one counts');
   });
 
   it('by what it consumed before the command, and reports now, is told once more, a little later', async () => {
