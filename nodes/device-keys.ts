@@ -34,7 +34,7 @@ export default function (RED: NodeAPI): void {
           const begun = performance.now();
           try {
             const caller = callerOf(message);
-            await limit.admit(caller.address ?? null);
+            if (operation.isLimited) await limit.admit(caller.address ?? null);
             const payload = await operation.run(keys, asksFor(message), caller);
             answers.show(name, operation.status, performance.now() - begun);
             emit({ result: answer(message, 'result', operation.status, payload) });
@@ -51,13 +51,20 @@ export default function (RED: NodeAPI): void {
 
 interface Operation {
   readonly status: number;
+  /** Looking is not counted. */
+  readonly isLimited: boolean;
   run(keys: DeviceKeys, request: Request, caller: Caller): Promise<unknown>;
 }
 
 const operations: Readonly<Record<string, Operation | undefined>> = {
-  register: { status: 201, run: (keys, { body }, caller) => keys.register(body, caller) },
-  rotate: { status: 200, run: (keys, { id, body }, caller) => keys.rotate(id, body, caller) },
-  revoke: { status: 200, run: (keys, { id }, caller) => keys.revoke(id, caller) },
+  register: { status: 201, isLimited: true, run: (keys, { body }, caller) => keys.register(body, caller) },
+  rotate: {
+    status: 200,
+    isLimited: true,
+    run: (keys, { id, body }, caller) => keys.rotate(id, body, caller),
+  },
+  revoke: { status: 200, isLimited: true, run: (keys, { id }, caller) => keys.revoke(id, caller) },
+  list: { status: 200, isLimited: false, run: (keys, { id }) => keys.list(id) },
 };
 
 function perMinuteOf(config: Config): number | undefined {

@@ -58,5 +58,6 @@ const operations: Readonly<Record<string, Operation | undefined>> = {
   get: (registry, { id }) => registry.get(id),
   update: (registry, { id, body }, caller) => registry.update(id, body, caller),
   remove: (registry, { id }, caller) => registry.remove(id, caller),
-  'reset-password': (registry, { id }, caller) => registry.resetPassword(id, caller),
+  'reset-password': (registry, { id, body }, caller) => registry.resetPassword(id, caller, body),
+  count: (registry) => registry.count(),
 };

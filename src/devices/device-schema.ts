@@ -1,8 +1,8 @@
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import { Type } from 'typebox';
 import { DomainError, type ErrorDetail } from '../errors.js';
-import type { DeviceFilter, DevicePatch, NewDevice } from './device.js';
-import { hasDrnCheckDigit } from './drn.js';
+import type { DevicePatch, NewDevice } from './device.js';
+import { hasDrnCheckDigit, luhnDigit } from './drn.js';
 
 const text = Type.String({ maxLength: 200, pattern: '^[^\\u0000]*$' });
 const type = Type.String({
@@ -62,34 +62,30 @@ export const devicePatch = Type.Object({
   ...fields,
 });
 
+/** A year at most, as with keys. */
+const passwordReset = Type.Object({
+  grace_seconds: Type.Optional(Type.Integer({ minimum: 0, maximum: 31_536_000 })),
+});
+
 const ajv = new Ajv({ allErrors: true });
+const isPasswordReset = ajv.compile<{ readonly grace_seconds?: number }>(passwordReset);
 const isNewDevice = ajv.compile<NewDevice>(newDevice);
 const isDevicePatch = ajv.compile<DevicePatch>(devicePatch);
 
 /** @throws DomainError SCHEMA_INVALID naming each field, DRN_CHECK_DIGIT */
 export function asNewDevice(input: unknown): NewDevice {
-  return checked(input, isNewDevice);
+  return withRightDrn(checked(input, isNewDevice));
 }
 
 /** @throws as `asNewDevice` */
 export function asDevicePatch(input: unknown): DevicePatch {
-  return checked(input, isDevicePatch);
+  return withRightDrn(checked(input, isDevicePatch));
 }
 
-/** Reads the filters of a list from a query string. Unknown names are ignored. */
-export function asDeviceFilter(query: Readonly<Record<string, unknown>>): DeviceFilter {
-  return {
-    id: asText(query['id']),
-    meter_id: asText(query['meter_id']),
-    drn: asText(query['drn']),
-    type: asText(query['type']),
-    name: asText(query['name']),
-    location: asText(query['location']),
-    status: asText(query['status']),
-    user_id: asText(query['user_id']),
-    mock: asFlag(query, 'mock'),
-    online: asFlag(query, 'online'),
-  };
+/** A bare id asks for the defaults. @throws DomainError SCHEMA_INVALID */
+export function asPasswordReset(input: unknown): { readonly grace_seconds?: number } {
+  const isBare = typeof input === 'string' || input === undefined || input === null;
+  return isBare ? {} : checked(input, isPasswordReset);
 }
 
 export function invalid(details: readonly ErrorDetail[]): DomainError {
@@ -97,16 +93,19 @@ export function invalid(details: readonly ErrorDetail[]): DomainError {
   return new DomainError('SCHEMA_INVALID', `The device is not valid: ${sentence}.`, { details });
 }
 
-function checked<T extends { readonly drn?: string | null }>(
-  input: unknown,
-  isValid: ValidateFunction<T>,
-): T {
+function checked<T>(input: unknown, isValid: ValidateFunction<T>): T {
   if (!isValid(input)) throw invalid((isValid.errors ?? []).map(asDetail));
-  if (typeof input.drn === 'string' && !hasDrnCheckDigit(input.drn))
-    throw new DomainError('DRN_CHECK_DIGIT', `The check digit of drn ${input.drn} is wrong.`, {
-      details: [{ path: '/drn', message: 'has a wrong check digit' }],
-    });
   return input;
+}
+
+function withRightDrn<T extends { readonly drn?: string | null }>(device: T): T {
+  const { drn } = device;
+  if (typeof drn !== 'string' || hasDrnCheckDigit(drn)) return device;
+  const right = luhnDigit(drn.slice(0, -1));
+  const message = `has a wrong check digit: ${right} would be right, or another digit is wrong`;
+  throw new DomainError('DRN_CHECK_DIGIT', `The check digit of drn ${drn} is wrong.`, {
+    details: [{ path: '/drn', message }],
+  });
 }
 
 function asDetail(error: ErrorObject): ErrorDetail {
@@ -114,18 +113,14 @@ function asDetail(error: ErrorObject): ErrorDetail {
   if (typeof missing === 'string') return { path: `/${missing}`, message: 'is missing' };
   const types: unknown = error.keyword === 'type' ? error.params['type'] : undefined;
   if (Array.isArray(types)) return { path: error.instancePath, message: `must be ${types.join(' or ')}` };
-  return { path: error.instancePath, message: error.message ?? 'is not valid' };
+  const form = error.keyword === 'pattern' ? forms[error.instancePath] : undefined;
+  return { path: error.instancePath, message: form ?? error.message ?? 'is not valid' };
 }
 
-function asText(value: unknown): string | null {
-  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
-  // A NUL cannot be stored, so it finds nothing: `\uFFFD` stands for it.
-  return typeof value === 'string' && value !== '' ? value.replaceAll('\u0000', '\uFFFD') : null;
-}
-
-function asFlag(query: Readonly<Record<string, unknown>>, name: string): boolean | null {
-  const value = asText(query[name]);
-  if (value === null) return null;
-  if (value === 'true' || value === 'false') return value === 'true';
-  throw invalid([{ path: `/${name}`, message: 'must be true or false' }]);
-}
+/** A regular expression in words. */
+const forms: Readonly<Record<string, string>> = {
+  '/type': 'must be 1 to 32 small letters, digits, _ or -',
+  '/meter_id': 'must be 1 to 50 letters, digits, _ or -',
+  '/drn': 'must be 11 or 13 digits',
+  '/user_id': 'must be a UUID',
+};

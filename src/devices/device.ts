@@ -74,4 +74,28 @@ export interface DeviceFilter {
   readonly user_id: string | null;
   readonly mock: boolean | null;
   readonly online: boolean | null;
+  /** Connected at least once. */
+  readonly seen: boolean | null;
+  readonly revoked: boolean | null;
+  /** Part of the meter_id, name, location, drn or id, in any case. */
+  readonly search: string | null;
+}
+
+/** How many there are. Every device is in one of the four states: what is online counts as such first. */
+export interface DeviceStates {
+  readonly total: number;
+  readonly online: number;
+  /** Was connected before. */
+  readonly offline: number;
+  /** Never connected so far. */
+  readonly unseen: number;
+  readonly revoked: number;
+}
+
+export interface DeviceCounts {
+  readonly devices: DeviceStates;
+  /** Virtual ones, in none of the other numbers. */
+  readonly mocks: DeviceStates;
+  /** Those with the most devices first. */
+  readonly types: readonly { readonly type: string; readonly devices: number; readonly mocks: number }[];
 }

@@ -1,7 +1,8 @@
 import type { Session } from '../database/database.js';
-import type { Device, DeviceFilter, DevicePatch, DeviceSort } from './device.js';
+import type { Device, DevicePatch } from './device.js';
 
-const columns = `id, type, mqtt_user, created_at, meter_id, drn, name, location, status, user_id::text,
+/** Of a `Selected` row. */
+export const columns = `id, type, mqtt_user, created_at, meter_id, drn, name, location, status, user_id::text,
   base_power::float8, base_voltage::float8, mock, tariff_plan, connected_instance is not null as online, last_seen_at,
   revoked_at, updated_at`;
 
@@ -42,31 +43,6 @@ export async function createDevice(session: Session, row: DeviceRow, owner: stri
     ],
   });
   return only(rows);
-}
-
-export interface DeviceList {
-  readonly limit: number;
-  readonly offset: number;
-  readonly sort: DeviceSort;
-  readonly order: 'asc' | 'desc';
-  readonly filter: DeviceFilter;
-}
-
-export async function listDevices(session: Session, list: DeviceList): Promise<Device[]> {
-  const { rows } = await session.query<Selected>({
-    text: `select ${columns} from devices where ${matching}
-           order by devices.${list.sort} ${list.order} nulls last, devices.id limit $11 offset $12`,
-    values: [...filterValues(list.filter), list.limit, list.offset],
-  });
-  return rows.map(asDevice);
-}
-
-export async function countDevices(session: Session, filter: DeviceFilter): Promise<number> {
-  const { rows } = await session.query<{ total: number }>({
-    text: `select count(*)::int as total from devices where ${matching}`,
-    values: filterValues(filter),
-  });
-  return rows[0]?.total ?? 0;
 }
 
 /** `id` may be the id or the meter_id. */
@@ -131,16 +107,20 @@ export async function deleteDevice(session: Session, id: string): Promise<Device
   return rows.map(asDevice)[0];
 }
 
+/** The password before stays valid for `graceSeconds`. */
 export async function setPasswordHash(
   session: Session,
   id: string,
   hash: Buffer,
+  graceSeconds: number,
 ): Promise<Device | undefined> {
   const { rows } = await session.query<Selected>({
-    text: `update devices set password_hash = $2, previous_password_hash = null, previous_password_until = null,
-             updated_at = now()
+    text: `update devices set
+             previous_password_hash = case when $3::int > 0 then password_hash end,
+             previous_password_until = case when $3::int > 0 then now() + make_interval(secs => $3::int) end,
+             password_hash = $2, updated_at = now()
            where id = $1 or meter_id = $1 returning ${columns}`,
-    values: [id, hash],
+    values: [id, hash, graceSeconds],
   });
   return rows.map(asDevice)[0];
 }
@@ -173,26 +153,15 @@ export async function findTakenNames(
   return rows.map(({ name }) => name);
 }
 
-const matching = `($1::text is null or devices.id = $1) and ($2::text is null or meter_id = $2)
-  and ($3::text is null or drn = $3) and ($4::text is null or type = $4) and ($5::text is null or name = $5)
-  and ($6::text is null or location = $6) and ($7::text is null or status = $7)
-  and ($8::text is null or user_id::text = $8) and ($9::boolean is null or mock = $9)
-  and ($10::boolean is null or (connected_instance is not null) = $10)`;
-
-function filterValues(filter: DeviceFilter): unknown[] {
-  const { id, meter_id, drn, type, name, location, status, user_id, mock, online } = filter;
-  return [id, meter_id, drn, type, name, location, status, user_id, mock, online];
-}
-
 type Times = 'created_at' | 'updated_at' | 'last_seen_at' | 'revoked_at';
-type Selected = Omit<Device, Times> & {
+export type Selected = Omit<Device, Times> & {
   readonly created_at: Date;
   readonly updated_at: Date;
   readonly last_seen_at: Date | null;
   readonly revoked_at: Date | null;
 };
 
-function asDevice(row: Selected): Device {
+export function asDevice(row: Selected): Device {
   return {
     ...row,
     created_at: row.created_at.toISOString(),

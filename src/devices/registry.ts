@@ -4,12 +4,14 @@ import { DomainError } from '../errors.js';
 import { pageRequest, type ListQuery, type Page } from '../http/page.js';
 import { audit, type Caller } from './audit.js';
 import { generateSecret, hashSecret } from './credentials.js';
-import { deviceSorts, type Device } from './device.js';
-import { asDeviceFilter, asDevicePatch, asNewDevice, invalid } from './device-schema.js';
+import { deviceSorts, type Device, type DeviceCounts, type DeviceStates } from './device.js';
+import { asDeviceFilter } from './device-filter.js';
+import { countByType, countMatching, listDevices, type TypeCount } from './device-list-store.js';
+import { asDevicePatch, asNewDevice, asPasswordReset, invalid } from './device-schema.js';
 import * as store from './registry-store.js';
 
 export type { Caller } from './audit.js';
-export type { Device, DevicePatch, NewDevice } from './device.js';
+export type { Device, DeviceCounts, DevicePatch, NewDevice } from './device.js';
 
 /** `{id}` of a device may be its id or its meter_id. Unknown ones: DomainError DEVICE_UNKNOWN. */
 export interface Registry {
@@ -19,15 +21,23 @@ export interface Registry {
   create(input: unknown, caller: Caller): Promise<{ device: Device; mqtt_password: string }>;
   /** page, limit, sort, order, and filters by field. */
   list(query: ListQuery): Promise<Page<Device>>;
+  /** By state and by type. */
+  count(): Promise<DeviceCounts>;
   get(id: string): Promise<Device>;
   /** meter_id stays for ever: readings and topics name it. @throws as `create` */
   update(id: string, patch: unknown, caller: Caller): Promise<Device>;
   /** Keeps the history. @returns what it was */
   remove(id: string, caller: Caller): Promise<Device>;
-  resetPassword(
-    id: string,
-    caller: Caller,
-  ): Promise<{ device: Device; mqtt_user: string; mqtt_password: string }>;
+  /** `wanted`: how many `grace_seconds` the old one stays valid; none when absent, and its sessions close. */
+  resetPassword(id: string, caller: Caller, wanted?: unknown): Promise<NewPassword>;
+}
+
+export interface NewPassword {
+  readonly device: Device;
+  readonly mqtt_user: string;
+  /** Shown this once. */
+  readonly mqtt_password: string;
+  readonly grace_seconds: number;
 }
 
 export function createRegistry(database: Database): Registry {
@@ -65,10 +75,13 @@ export function createRegistry(database: Database): Registry {
       const { page, limit, offset, sort, order } = pageRequest(query, deviceSorts);
       const filter = asDeviceFilter(query);
       const [data, total] = await Promise.all([
-        store.listDevices(database, { limit, offset, sort, order, filter }),
-        store.countDevices(database, filter),
+        listDevices(database, { limit, offset, sort, order, filter }),
+        countMatching(database, filter),
       ]);
       return { data, page, limit, total };
+    },
+    async count() {
+      return countsOf(await countByType(database));
     },
     async get(id) {
       return known(id, isName(id) ? await store.getDevice(database, id) : undefined);
@@ -97,16 +110,45 @@ export function createRegistry(database: Database): Registry {
         });
         return device;
       }),
-    async resetPassword(id, caller) {
+    async resetPassword(id, caller, wanted) {
+      const { grace_seconds = 0 } = asPasswordReset(wanted);
       const password = generateSecret();
       return changing(database, async (tx) => {
         const hash = hashSecret(password);
-        const device = known(id, isName(id) ? await store.setPasswordHash(tx, id, hash) : undefined);
-        await audit(tx, caller, { action: 'device.password_reset', subject: device.id });
-        return { device, mqtt_user: device.mqtt_user, mqtt_password: password };
+        const found = isName(id) ? await store.setPasswordHash(tx, id, hash, grace_seconds) : undefined;
+        const device = known(id, found);
+        await audit(tx, caller, {
+          action: 'device.password_reset',
+          subject: device.id,
+          details: { grace_seconds },
+        });
+        return { device, mqtt_user: device.mqtt_user, mqtt_password: password, grace_seconds };
       });
     },
   };
+}
+
+function countsOf(rows: readonly TypeCount[]): DeviceCounts {
+  const of = (mock: boolean): readonly TypeCount[] => rows.filter((row) => row.mock === mock);
+  const types = [...new Set(rows.map(({ type }) => type))].map((type) => ({
+    type,
+    devices: statesOf(of(false).filter((row) => row.type === type)).total,
+    mocks: statesOf(of(true).filter((row) => row.type === type)).total,
+  }));
+  types.sort((a, b) => b.devices - a.devices || b.mocks - a.mocks);
+  return { devices: statesOf(of(false)), mocks: statesOf(of(true)), types };
+}
+
+function statesOf(rows: readonly TypeCount[]): DeviceStates {
+  const sum = (state: 'online' | 'offline' | 'unseen' | 'revoked'): number =>
+    rows.reduce((total, row) => total + row[state], 0);
+  const states = {
+    online: sum('online'),
+    offline: sum('offline'),
+    unseen: sum('unseen'),
+    revoked: sum('revoked'),
+  };
+  return { total: states.online + states.offline + states.unseen + states.revoked, ...states };
 }
 
 /** No name of a device is any name of another or of a service account: topics and client ids are told apart by it. */
@@ -139,11 +181,15 @@ async function changing<T>(database: Database, work: (tx: Session) => Promise<T>
 function meterIdTaken(cause?: unknown): DomainError {
   return new DomainError('METER_ID_TAKEN', 'This meter_id names another device or a service account.', {
     cause,
+    details: [{ path: '/meter_id', message: 'names another device or a service account' }],
   });
 }
 
 function drnTaken(cause?: unknown): DomainError {
-  return new DomainError('DRN_TAKEN', 'This drn names another device.', { cause });
+  return new DomainError('DRN_TAKEN', 'This drn names another device.', {
+    cause,
+    details: [{ path: '/drn', message: 'names another device' }],
+  });
 }
 
 function refuseOtherMeterId(patch: unknown, found: Device): void {

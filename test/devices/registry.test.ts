@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createRegistry, type Registry } from '../../src/devices/registry.js';
 import { ensureAccount } from '../../src/devices/accounts.js';
 import { hashSecret } from '../../src/devices/credentials.js';
+import { luhnDigit } from '../../src/devices/drn.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 const caller = { name: 'demo', address: '127.0.0.1' };
@@ -147,6 +148,28 @@ describe('registry', () => {
     assert.equal(fresh.mqtt_user, 'M5');
   });
 
+  it('leaves the old password valid for a grace, when one is asked for, and none otherwise', async () => {
+    const { device, mqtt_password } = await registry.create({ type: 'meter', meter_id: 'GRACED' }, caller);
+    const until = async (): Promise<unknown[]> => {
+      const { rows } = await test.database.query<{ before: Buffer | null; seconds: number | null }>({
+        text: `select previous_password_hash as before,
+                 round(extract(epoch from previous_password_until - now()))::int as seconds
+               from devices where id = $1`,
+        values: [device.id],
+      });
+      return [rows[0]?.before ?? null, rows[0]?.seconds ?? null];
+    };
+    const fresh = await registry.resetPassword('GRACED', caller, { id: 'GRACED', grace_seconds: 3600 });
+    assert.equal(fresh.grace_seconds, 3600);
+    assert.deepEqual(await until(), [hashSecret(mqtt_password), 3600]);
+    await registry.resetPassword('GRACED', caller);
+    assert.deepEqual(await until(), [null, null]);
+    for (const grace_seconds of [-1, 1.5, '60', 31_536_001])
+      await assert.rejects(registry.resetPassword('GRACED', caller, { grace_seconds }), {
+        code: 'SCHEMA_INVALID',
+      });
+  });
+
   it('answers DEVICE_UNKNOWN for names that nobody has or could have', async () => {
     for (const id of ['nobody', '', 'a/b', 'x\u0000', 'x'.repeat(1000)]) {
       await assert.rejects(registry.get(id), { code: 'DEVICE_UNKNOWN' });
@@ -196,4 +219,62 @@ describe('registry', () => {
     );
     assert.ok(rows.every(({ actor, address }) => actor === 'demo' && address === '127.0.0.1'));
   });
+
+  describe('with devices of all sorts', () => {
+    before(async () => {
+      for (const [meter_id, type, more, state] of sorts) {
+        await registry.create({ type, meter_id, ...more }, caller);
+        await test.database.query({
+          text: `update devices set ${state} where meter_id = $1`,
+          values: [meter_id],
+        });
+      }
+    });
+
+    const found = async (query: object): Promise<string[]> => {
+      const { data, total } = await registry.list({ sort: 'meter_id', order: 'asc', ...query, type: 'kiln' });
+      assert.equal(total, data.length);
+      return data.map(({ meter_id }) => meter_id);
+    };
+
+    for (const [title, query, wanted] of [
+      ['part of a meter_id in any case', { search: 'iln-a' }, ['KILN-A']],
+      ['part of a name', { search: 'brick' }, ['KILN-A', 'KILN-B']],
+      ['part of a location', { search: 'YARD 7' }, ['KILN-B']],
+      ['part of a drn', { search: '70000000' }, ['KILN-C']],
+      ['nothing across two fields', { search: 'KILN-Abrick' }, []],
+      ['wildcards as letters', { search: '%' }, ['KILN-D']],
+      ['who was never connected', { seen: 'false', revoked: 'false' }, ['KILN-B']],
+      ['who was, and is not', { seen: 'true', online: 'false', revoked: 'false' }, ['KILN-C']],
+      ['who is revoked', { revoked: 'true' }, ['KILN-D']],
+      ['who is there', { online: 'true' }, ['KILN-A', 'KILN-M']],
+      ['no mocks', { mock: 'false', online: 'true' }, ['KILN-A']],
+    ] as const) {
+      it(`finds ${title}`, async () => assert.deepEqual(await found(query), wanted));
+    }
+
+    it('counts them by state and type, mocks apart', async () => {
+      const { types, devices, mocks } = await registry.count();
+      assert.deepEqual(
+        types.find(({ type }) => type === 'kiln'),
+        { type: 'kiln', devices: 4, mocks: 1 },
+      );
+      assert.deepEqual(mocks, { total: 1, online: 1, offline: 0, unseen: 0, revoked: 0 });
+      const { total, online, offline, unseen, revoked } = devices;
+      assert.equal(total, online + offline + unseen + revoked);
+      assert.deepEqual([online, offline, revoked], [1, 1, 1]);
+      assert.equal(
+        total,
+        types.reduce((sum, each) => sum + each.devices, 0),
+      );
+    });
+  });
 });
+
+const sorts = [
+  ['KILN-A', 'kiln', { name: 'Brick 1' }, `connected_instance = 'here', last_seen_at = now()`],
+  ['KILN-B', 'kiln', { name: 'brick 2', location: 'Yard 7' }, 'status = status'],
+  ['KILN-C', 'kiln', { drn: `0700000001${luhnDigit('0700000001')}` }, 'last_seen_at = now()'],
+  ['KILN-D', 'kiln', { name: '100 %' }, 'last_seen_at = now(), revoked_at = now()'],
+  ['KILN-M', 'kiln', {}, `mock = true, connected_instance = 'here', last_seen_at = now()`],
+] as const;

@@ -5,6 +5,7 @@ import { metrics } from '../../operation/metrics.js';
 import { audit, type Caller } from '../audit.js';
 import { generateSecret, hashSecret } from '../credentials.js';
 import { defaultLifetime, dueAt, expiresAt, type Algorithm, type KeyLifetime } from './key.js';
+import { listKeys, type KeysOfDevice } from './key-list.js';
 import { asNewKey, asRotation, invalidKey } from './key-schema.js';
 import * as store from './key-store.js';
 import type { MasterKey } from './master-key.js';
@@ -51,6 +52,8 @@ export interface DeviceKeys {
   rotate(meterId: string, input: unknown, caller: Caller): Promise<RotatedKey>;
   /** Revokes every key and the login: sessions close on every instance. Again: no change. @throws METER_UNKNOWN */
   revoke(meterId: string, caller: Caller): Promise<RevokedDevice>;
+  /** Without their secrets. @throws METER_UNKNOWN */
+  list(meterId: string): Promise<KeysOfDevice>;
 }
 
 export function createDeviceKeys(
@@ -76,6 +79,11 @@ export function createDeviceKeys(
   }
 
   return {
+    async list(meterId) {
+      const listed = isName(meterId) ? await listKeys(database, meterId, lifetime) : undefined;
+      return listed ?? unknownMeter(meterId);
+    },
+
     async register(input, caller) {
       const wanted = asNewKey(input);
       const { material, secret } = materialOf(wanted.algorithm, wanted.public_key);
@@ -208,11 +216,17 @@ async function changing<T>(database: Database, work: (tx: Session) => Promise<T>
 }
 
 async function holderOf(tx: Session, meterId: string): Promise<store.KeyHolder> {
-  // A NUL cannot even be asked for.
-  const isName = /^[A-Za-z0-9_-]{1,50}$/.test(meterId);
-  const holder = isName ? await store.lockHolder(tx, meterId) : undefined;
-  if (holder !== undefined) return holder;
-  const shown = isName ? ` ${meterId}` : ' of this name';
+  const holder = isName(meterId) ? await store.lockHolder(tx, meterId) : undefined;
+  return holder ?? unknownMeter(meterId);
+}
+
+/** A NUL cannot even be asked for. */
+function isName(text: string): boolean {
+  return /^[A-Za-z0-9_-]{1,50}$/.test(text);
+}
+
+function unknownMeter(meterId: string): never {
+  const shown = isName(meterId) ? ` ${meterId}` : ' of this name';
   throw new DomainError(
     'METER_UNKNOWN',
     `There is no meter${shown}: register the device first (POST /devices).`,

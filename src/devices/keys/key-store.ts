@@ -100,6 +100,59 @@ export async function rotatePassword(
   return rows[0]?.until ?? new Date();
 }
 
+/** A device and its keys, newest first; those of long ago are left out. */
+export interface ListedKeys {
+  readonly meter_id: string;
+  readonly revoked_at: Date | null;
+  readonly keys: readonly ListedKey[];
+}
+
+export interface ListedKey {
+  readonly id: string;
+  readonly algorithm: Algorithm;
+  readonly created_at: Date;
+  readonly grace_until: Date | null;
+  readonly revoked_at: Date | null;
+  readonly last_used_at: Date | null;
+}
+
+/** A device without keys is one row with none. */
+type ListedRow = { readonly meter_id: string; readonly device_revoked_at: Date | null } & (
+  ListedKey | { readonly id: null }
+);
+
+/** More than a meter has in ten years, rotated each quarter. */
+const listedMax = 50;
+
+/** `name` may be the meter_id or the id. */
+export async function selectKeysOf(session: Session, name: string): Promise<ListedKeys | undefined> {
+  const { rows } = await session.query<ListedRow>({
+    name: 'select_keys_of_device',
+    text: `select d.meter_id, d.revoked_at as device_revoked_at, k.id::text, k.algorithm, k.created_at, k.grace_until,
+             k.revoked_at, k.last_used_at
+           from (select meter_id, revoked_at from devices where meter_id = $1 or id = $1
+                 order by meter_id = $1 desc limit 1) d
+           left join device_keys k on k.meter_id = d.meter_id
+           order by k.created_at desc limit ${listedMax}`,
+    values: [name],
+  });
+  const [first] = rows;
+  if (first === undefined) return undefined;
+  const keys = rows.flatMap((row) => (row.id === null ? [] : [listedKey(row)]));
+  return { meter_id: first.meter_id, revoked_at: first.device_revoked_at, keys };
+}
+
+function listedKey({
+  id,
+  algorithm,
+  created_at,
+  grace_until,
+  revoked_at,
+  last_used_at,
+}: ListedKey): ListedKey {
+  return { id, algorithm, created_at, grace_until, revoked_at, last_used_at };
+}
+
 /** What a meter's readings are judged by; `keys` those that count first, then the newest of the others. */
 export interface MeterRow {
   readonly meter_id: string;

@@ -72,11 +72,17 @@ const filters = {
   user_id: Type.String(),
   mock: Type.Boolean(),
   online: Type.Boolean(),
+  seen: Type.Boolean(),
+  revoked: Type.Boolean(),
+  search: Type.String(),
 } satisfies Record<keyof DeviceFilter, TSchema>;
 
 const filterMeanings: Readonly<Record<string, string>> = {
   mock: 'Virtual ones, or the others.',
   online: 'Connected ones, or the others.',
+  seen: 'Those that were connected at least once, or the others.',
+  revoked: 'Revoked ones, or the others.',
+  search: 'Part of the meter_id, name, location, drn or id, in any case.',
 };
 
 const which: Parameter = named('id', 'Its id or its meter_id.', 'METER001');

@@ -52,6 +52,41 @@ describe('keys of devices', () => {
     assert.equal(JSON.stringify(audit).includes(issued.secret ?? '-'), false);
   });
 
+  it('lists what a meter has and had, newest first, by state, and never a secret', async () => {
+    const { meter_id } = await newMeter();
+    assert.deepEqual(await keys.list(meter_id), { meter_id, revoked_at: null, keys: [] });
+    const first = await keys.register({ meter_id, algorithm: 'hmac-sha256' }, caller);
+    const second = await keys.rotate(meter_id, {}, caller);
+    await test.database.query({
+      text: `update device_keys set created_at = now() - interval '91 days' where id = $1::uuid`,
+      values: [second.key_id],
+    });
+    await test.database.query({
+      text: `update device_keys set created_at = now() - interval '200 days' where id = $1::uuid`,
+      values: [first.key_id],
+    });
+    const listed = await keys.list(meter_id);
+    assert.deepEqual(
+      listed.keys.map(({ key_id, state, due }) => [key_id, state, due]),
+      [
+        [second.key_id, 'current', true],
+        [first.key_id, 'expired', false],
+      ],
+    );
+    const third = await keys.rotate(meter_id, {}, caller);
+    assert.deepEqual(
+      (await keys.list(meter_id)).keys.map(({ state }) => state),
+      ['current', 'grace', 'expired'],
+    );
+    assert.ok(!JSON.stringify(await keys.list(meter_id)).includes(third.secret ?? '-'));
+    await keys.revoke(meter_id, caller);
+    const after = await keys.list(meter_id);
+    assert.ok(after.revoked_at !== null);
+    assert.deepEqual([...new Set(after.keys.map(({ state }) => state))], ['revoked']);
+    for (const name of ['NOBODY', 'no/body', ''])
+      await assert.rejects(keys.list(name), { code: 'METER_UNKNOWN' });
+  });
+
   it('opens a secret with the same master key and for the same meter only', async () => {
     const sealed = key.seal(Buffer.alloc(32, 7), 'M|1');
     assert.deepEqual(key.open(sealed, 'M|1'), Buffer.alloc(32, 7));
