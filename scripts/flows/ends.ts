@@ -11,6 +11,8 @@ export const ends: Readonly<Record<string, readonly number[]>> = {
   'Payment/Take the callback': [5],
   // The callback that follows tells it.
   'Payment simulator/The provider': [2],
+  // Everybody hears them over MQTT; an integrator may wire them to another broker.
+  'Mock sync/Tell what happens to devices': [0, 1],
   // This question cannot be refused.
   'Payment simulator/What it ever paid': [1],
   // Tokens come in over HTTP, and are answered there.

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { connect, type MqttClient } from 'mqtt';
 import { deferred } from '../batches/deferred.js';
 import { DomainError } from '../errors.js';
+import { sendInOrder } from './in-order.js';
 import { socketReason } from './socket-reason.js';
 import { createSubscriptions, type MessageListener, type Subscriptions } from './subscriptions.js';
 import { keepTrust, tlsOptions, type Trust } from './trust.js';
@@ -47,6 +48,13 @@ export interface MqttLink {
    * acknowledgement; what was refused so is not sent later.
    */
   publish(publication: Publication): Promise<void>;
+  /**
+   * Sends one behind the other without waiting in between, and resolves when all are acknowledged, or when no more of
+   * them will be: the connection is lost, the deadline of `publish` has come, or the signal.
+   * @returns how many from the first on the broker has; the others are not sent later
+   * @throws BROKER_UNAVAILABLE, or the signal's reason, when it has none of them
+   */
+  publishInOrder(publications: readonly Publication[], signal?: AbortSignal): Promise<number>;
   /**
    * Hears what is published under a filter, with QoS 1. Resolves when the broker has granted it, so that nothing
    * published from then on is missed while the connection lasts; after a reconnect it is subscribed again. Several may
@@ -101,6 +109,20 @@ export function openMqttLink(options: MqttLinkOptions): MqttLink {
     async publish(publication) {
       const deadline = performance.now() + timeoutMs;
       await send(await connected(deadline), publication, deadline);
+    },
+    async publishInOrder(publications, signal) {
+      const deadline = performance.now() + timeoutMs;
+      const ours = await connected(deadline, signal);
+      const sending = sendInOrder(ours.client, publications);
+      try {
+        await until(deadline, sending.all, ours, signal);
+      } catch (error) {
+        const acknowledged = sending.acknowledged();
+        sending.giveUp();
+        if (acknowledged > 0) return acknowledged;
+        throw error instanceof DomainError || signal?.aborted === true ? error : lostLine(ours);
+      }
+      return publications.length;
     },
     async subscribe(filter, listener, signal) {
       signal?.throwIfAborted();
@@ -215,6 +237,11 @@ async function until(
     signal?.removeEventListener('abort', abort);
     line.waiting.delete(told.reject);
   }
+}
+
+function lostLine({ broker, problem }: Line): DomainError {
+  const why = problem === undefined ? '' : `: ${problem}`;
+  return new DomainError('BROKER_UNAVAILABLE', `The connection to the broker at ${broker} was lost${why}.`);
 }
 
 function unanswered({ broker, timeoutMs, problem }: Line): DomainError {

@@ -24,6 +24,7 @@ const order = [
   'external-broker',
   'devices',
   'device-keys',
+  'mock-sync',
   'readings',
   'quarantine',
   'submit',

@@ -254,6 +254,23 @@ export const metrics = {
     labelNames: ['reason'],
     registers,
   }),
+  deviceEvents: new Counter({
+    name: 'meterflow_device_events_published_total',
+    help: 'Device events that the broker has acknowledged, by type; without replays',
+    labelNames: ['event_type'],
+    registers,
+  }),
+  deviceEventsOpen: new Gauge({
+    name: 'meterflow_device_events_open',
+    help: 'Device events that are still to be published',
+    registers,
+  }),
+  deviceEventLagSeconds: new Histogram({
+    name: 'meterflow_device_event_lag_seconds',
+    help: 'From a change of a device to the broker’s acknowledgement of its event, written down',
+    buckets: [...seconds, 60, 600, 3600, 21600, 86400],
+    registers,
+  }),
   ledgerDiscrepancies: new Gauge({
     name: 'meterflow_ledger_discrepancies',
     help: 'Places where the books are not what they must be, by the last look',

@@ -218,6 +218,8 @@ describe('the API answers as its document says [H-18]', function () {
     [`POST ${batch}`, batch, withKey('POST', 'one', { readings: [1] }), '202'],
     [`POST ${batch}`, batch, withKey('POST', 'one', { readings: [2] }), '422 IDEMPOTENCY_KEY_REUSED'],
     ['GET /api/meters/batches/{job_id}', `/api/meters/batches/${noJob}`, undefined, '404 BATCH_UNKNOWN'],
+    ['GET /api/device-events', '/api/device-events?limit=1000&device_id=METER001', undefined, '200'],
+    ['GET /api/device-events', '/api/device-events?after=-1', undefined, '400 SCHEMA_INVALID'],
     ['GET /api/admin/anomalies', '/api/admin/anomalies', undefined, '200'],
     ['GET /api/admin/anomalies', '/api/admin/anomalies?kind=odd', undefined, '400 SCHEMA_INVALID'],
     ['GET /api/meters/{meter_id}/balance', '/api/meters/METER001/balance', undefined, '200'],
@@ -510,6 +512,7 @@ describe('the API answers as its document says [H-18]', function () {
   it('tells nothing of a fault of its own', async () => {
     const tables = [
       'devices',
+      'device_events',
       'anomalies',
       'quarantined_messages',
       'reading_batches',

@@ -10,6 +10,8 @@ import apiError from '../../nodes/api-error.js';
 import balanceSync from '../../nodes/balance-sync.js';
 import batchResult from '../../nodes/batch-result.js';
 import batchWorker from '../../nodes/batch-worker.js';
+import deviceEventList from '../../nodes/device-event-list.js';
+import deviceEventPublisher from '../../nodes/device-event-publisher.js';
 import deviceKeys from '../../nodes/device-keys.js';
 import devicePresence from '../../nodes/device-presence.js';
 import deviceRegistry from '../../nodes/device-registry.js';
@@ -87,6 +89,8 @@ const all: ((RED: NodeAPI) => void)[] = [
   devicePresence,
   deviceRegistry,
   deviceKeys,
+  deviceEventPublisher,
+  deviceEventList,
   meterLedger,
   meterQuery,
   apiError,

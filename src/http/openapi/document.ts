@@ -2,6 +2,7 @@ import { deviceKeyPaths, deviceKeySchemas } from './device-keys.js';
 import { anomalyPaths, anomalySchemas } from './anomalies.js';
 import { balancePaths, balanceSchemas } from './balances.js';
 import { brokerPaths, brokerSchemas } from './brokers.js';
+import { deviceEventPaths, deviceEventSchemas } from './device-events.js';
 import { devicePaths, deviceSchemas } from './devices.js';
 import { injectionPaths, injectionSchemas } from './injections.js';
 import type { Document, Paths } from './model.js';
@@ -41,6 +42,7 @@ export function openApiDocument(version: string): Document {
     paths: together(
       devicePaths,
       deviceKeyPaths,
+      deviceEventPaths,
       readingPaths,
       anomalyPaths,
       quarantinePaths,
@@ -56,6 +58,7 @@ export function openApiDocument(version: string): Document {
       schemas: {
         ...deviceSchemas,
         ...deviceKeySchemas,
+        ...deviceEventSchemas,
         ...readingSchemas,
         ...anomalySchemas,
         ...quarantineSchemas,
