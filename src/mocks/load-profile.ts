@@ -18,7 +18,7 @@ export interface Load {
 export const quarterMs = 15 * 60 * 1000;
 
 /** Morning and evening belong to the place: the demo's tariff and people are in East Africa, which has no summer time. */
-const localOffsetMs = 3 * 60 * 60 * 1000;
+export const localOffsetMs = 3 * 60 * 60 * 1000;
 
 /** Mean power in kW at each full hour of the local day; the power between two hours is interpolated. */
 const hourlyKw: Record<LoadKind, readonly number[]> = {

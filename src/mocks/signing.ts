@@ -16,18 +16,26 @@ export async function signerOf(
   meterId: string,
   number: number,
 ): Promise<((message: string) => string) | undefined> {
-  if (number % 6 === 5) {
-    const { secret = '' } = await issue(keys, meterId, { algorithm: 'hmac-sha256' });
+  if (number % 6 === 5) return newSigner(keys, meterId, 'hmac-sha256');
+  if (number % 6 === 0) return newSigner(keys, meterId, 'ed25519');
+  return undefined;
+}
+
+/** Makes the meter a new key, whose private half only this process has. */
+export async function newSigner(
+  keys: SigningKeys,
+  meterId: string,
+  algorithm: 'hmac-sha256' | 'ed25519',
+): Promise<(message: string) => string> {
+  if (algorithm === 'hmac-sha256') {
+    const { secret = '' } = await issue(keys, meterId, { algorithm });
     const key = createSecretKey(Buffer.from(secret, 'hex'));
     return (message) => hmacSignature(message, key);
   }
-  if (number % 6 === 0) {
-    const { publicKey, privateKey } = generateKeyPairSync('ed25519');
-    const public_key = publicKey.export({ type: 'spki', format: 'pem' });
-    await issue(keys, meterId, { algorithm: 'ed25519', public_key });
-    return (message) => sign(null, Buffer.from(message), privateKey).toString('hex');
-  }
-  return undefined;
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+  const public_key = publicKey.export({ type: 'spki', format: 'pem' });
+  await issue(keys, meterId, { algorithm, public_key });
+  return (message) => sign(null, Buffer.from(message), privateKey).toString('hex');
 }
 
 /** A secret is shown once, so this process has a new one at every start; the one before is of no use to anybody. */

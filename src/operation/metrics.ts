@@ -271,6 +271,32 @@ export const metrics = {
     buckets: [...seconds, 60, 600, 3600, 21600, 86400],
     registers,
   }),
+  mocks: new Gauge({
+    name: 'meterflow_mocks',
+    help: 'Mock devices that this process plays',
+    registers,
+  }),
+  mocksOnline: new Gauge({
+    name: 'meterflow_mocks_online',
+    help: 'Mock devices of this process that are connected',
+    registers,
+  }),
+  mockEvents: new Counter({
+    name: 'meterflow_mock_events_total',
+    help: 'Device events heard for the mocks: created, updated, deleted; unchanged (old, repeated, of a mock), refused',
+    labelNames: ['outcome'],
+    registers,
+  }),
+  mockTelemetry: new Counter({
+    name: 'meterflow_mock_telemetry_total',
+    help: 'Telemetry messages sent by mock devices',
+    registers,
+  }),
+  mockTelemetryDropped: new Counter({
+    name: 'meterflow_mock_telemetry_dropped_total',
+    help: 'Telemetry messages of mock devices dropped because the broker does not keep up',
+    registers,
+  }),
   ledgerDiscrepancies: new Gauge({
     name: 'meterflow_ledger_discrepancies',
     help: 'Places where the books are not what they must be, by the last look',
