@@ -92,60 +92,71 @@ create index device_events_device_idx on device_events (device_id, id desc);
 create index device_events_occurred_idx on device_events using brin (occurred_at) with (pages_per_range = 32);
 
 -- What others may know of a device. Texts are cut, so that no event outgrows what a broker takes in one packet.
-create function device_event_data(device jsonb) returns jsonb language sql stable as $$
+create function device_event_data(
+  id text, name text, type text, location text, status text, base_power numeric, base_voltage numeric, meter_id text,
+  drn text, created_at timestamptz, updated_at timestamptz
+) returns jsonb language sql stable as $$
   select jsonb_build_object(
-    'id', device->'id',
-    'name', to_jsonb(left(device->>'name', 1000)),
-    'type', device->'type',
-    'location', to_jsonb(left(device->>'location', 1000)),
-    'status', to_jsonb(left(device->>'status', 1000)),
-    'base_power', device->'base_power',
-    'base_voltage', device->'base_voltage',
-    'meter_id', device->'meter_id',
-    'drn', to_jsonb(left(device->>'drn', 1000)),
-    'created_at', to_char((device->>'created_at')::timestamptz at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
-    'updated_at', to_char((device->>'updated_at')::timestamptz at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
-$$;
-
--- When the next event of a device is: now, but after its last one. The caller holds the lock of the device's row.
-create function next_device_event_at(device text) returns timestamptz language sql volatile as $$
-  select greatest(clock_timestamp(), (select last.occurred_at + interval '1 microsecond' from device_events last
-                                       where last.device_id = device order by last.id desc limit 1))
+    'id', id, 'name', left(name, 1000), 'type', type, 'location', left(location, 1000), 'status', left(status, 1000),
+    'base_power', base_power, 'base_voltage', base_voltage, 'meter_id', meter_id, 'drn', left(drn, 1000),
+    'created_at', to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+    'updated_at', to_char(updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
 $$;
 
 -- Writes the events of one statement, in its transaction: a change by the API and a change in SQL are the same. Mock
 -- devices have none ([L-3]). A device whose id changes, or which becomes a mock, is gone for others. The full join
--- keeps its plan good for one row and for 10,000.
+-- keeps its plan good for one row and for 10,000. An event comes after the last one of its device, also by a clock that
+-- was set back; the change holds the lock of the device's row.
 create function log_device_events() returns trigger language plpgsql set enable_seqscan = off as $$
 begin
   if tg_op = 'INSERT' then
     insert into device_events (device_id, event_type, occurred_at, device_data)
-    select now.id, 'device.created', next_device_event_at(now.id), device_event_data(to_jsonb(now))
-      from devices_now now where not now.mock order by now.id;
+    select d.id, 'device.created',
+           greatest(clock_timestamp(), (select l.occurred_at + interval '1 microsecond' from device_events l
+                                         where l.device_id = d.id order by l.id desc limit 1)),
+           device_event_data(d.id, d.name, d.type, d.location, d.status, d.base_power, d.base_voltage, d.meter_id,
+                             d.drn, d.created_at, d.updated_at)
+      from devices_now d where not d.mock order by d.id;
   elsif tg_op = 'DELETE' then
     insert into device_events (device_id, event_type, occurred_at, device_data)
-    select was.id, 'device.deleted', next_device_event_at(was.id), device_event_data(to_jsonb(was))
-      from devices_before was where not was.mock order by was.id;
+    select d.id, 'device.deleted',
+           greatest(clock_timestamp(), (select l.occurred_at + interval '1 microsecond' from device_events l
+                                         where l.device_id = d.id order by l.id desc limit 1)),
+           device_event_data(d.id, d.name, d.type, d.location, d.status, d.base_power, d.base_voltage, d.meter_id,
+                             d.drn, d.created_at, d.updated_at)
+      from devices_before d where not d.mock order by d.id;
   elsif tg_op = 'TRUNCATE' then
     insert into device_events (device_id, event_type, occurred_at, device_data)
-    select was.id, 'device.deleted', next_device_event_at(was.id), device_event_data(to_jsonb(was))
-      from devices was where not was.mock order by was.id;
+    select d.id, 'device.deleted',
+           greatest(clock_timestamp(), (select l.occurred_at + interval '1 microsecond' from device_events l
+                                         where l.device_id = d.id order by l.id desc limit 1)),
+           device_event_data(d.id, d.name, d.type, d.location, d.status, d.base_power, d.base_voltage, d.meter_id,
+                             d.drn, d.created_at, d.updated_at)
+      from devices d where not d.mock order by d.id;
   else
     insert into device_events (device_id, event_type, occurred_at, device_data)
-    select changed.id, changed.event_type, next_device_event_at(changed.id), device_event_data(changed.device)
-      from (select coalesce(now.id, was.id) as id,
-                   case when was.id is null then 'device.created' when now.id is null then 'device.deleted'
+    select d.id, d.event_type,
+           greatest(clock_timestamp(), (select l.occurred_at + interval '1 microsecond' from device_events l
+                                         where l.device_id = d.id order by l.id desc limit 1)),
+           d.device_data
+      from (select coalesce(n.id, o.id) as id,
+                   case when o.id is null then 'device.created' when n.id is null then 'device.deleted'
                         else 'device.updated' end as event_type,
-                   coalesce(to_jsonb(now), to_jsonb(was)) as device
-              from (select b.* from devices_before b where not b.mock) was
-              full join (select n.* from devices_now n where not n.mock) now on now.id = was.id
-             where was.id is null or now.id is null
-                or (now.type, now.name, now.location, now.status, now.base_power, now.base_voltage, now.meter_id,
-                    now.drn, now.user_id, now.tariff_plan)
+                   case when n.id is null
+                        then device_event_data(o.id, o.name, o.type, o.location, o.status, o.base_power,
+                                               o.base_voltage, o.meter_id, o.drn, o.created_at, o.updated_at)
+                        else device_event_data(n.id, n.name, n.type, n.location, n.status, n.base_power,
+                                               n.base_voltage, n.meter_id, n.drn, n.created_at, n.updated_at)
+                    end as device_data
+              from (select b.* from devices_before b where not b.mock) o
+              full join (select a.* from devices_now a where not a.mock) n on n.id = o.id
+             where o.id is null or n.id is null
+                or (n.type, n.name, n.location, n.status, n.base_power, n.base_voltage, n.meter_id, n.drn, n.user_id,
+                    n.tariff_plan)
                    is distinct from
-                   (was.type, was.name, was.location, was.status, was.base_power, was.base_voltage, was.meter_id,
-                    was.drn, was.user_id, was.tariff_plan)) changed
-     order by changed.id;
+                   (o.type, o.name, o.location, o.status, o.base_power, o.base_voltage, o.meter_id, o.drn, o.user_id,
+                    o.tariff_plan)) d
+     order by d.id;
   end if;
   if found then
     perform pg_notify('device_events_changed', '');

@@ -23,9 +23,11 @@ export function claimEvents(
   { most, claimer, seconds }: { most: number; claimer: Claimer; seconds: number },
 ): Promise<EventRow[]> {
   return database.transaction(async (tx) => {
-    // Nobody waits for the disk: a claim that is lost in a crash means an event twice, not none.
+    // Nobody waits for the disk: a claim that is lost in a crash means an event twice, not none. The oldest come from
+    // the index, also when PostgreSQL believes from earlier days that sorting all of them is cheap.
     await tx.query({
-      text: `select set_config('synchronous_commit', 'off', true), pg_advisory_xact_lock(${claimLock})`,
+      text: `select set_config('synchronous_commit', 'off', true), set_config('enable_seqscan', 'off', true),
+                    set_config('enable_bitmapscan', 'off', true), pg_advisory_xact_lock(${claimLock})`,
     });
     const { rows } = await tx.query<EventRow>({
       text: `with open as materialized (
