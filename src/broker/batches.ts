@@ -1,3 +1,4 @@
+import { elapsedMs } from './clock.js';
 import type { Delivery, SessionEvent } from './delivery.js';
 import type { BrokerSink } from './options.js';
 
@@ -5,9 +6,9 @@ import type { BrokerSink } from './options.js';
 const BYTES_MAX = 4 * 1024 * 1024;
 
 /**
- * Collects deliveries for up to `delayMs` and hands them to the flow as one message: a hop through a visual flow then
- * costs per batch, not per reading. Without a sink (redeploy) it keeps what it has; the bound on what is in flight
- * keeps that small.
+ * Collects deliveries and hands them to the flow as one message, at most one each `delayMs`: a hop through a visual flow
+ * then costs per batch, not per reading. What comes alone, like a meter's answer to a token, leaves at once. Without a
+ * sink (redeploy) it keeps what it has; the bound on what is in flight keeps that small.
  */
 export class Batches {
   private readings: Delivery[] = [];
@@ -15,6 +16,7 @@ export class Batches {
   private sessions: SessionEvent[] = [];
   private bytes = 0;
   private timer: NodeJS.Timeout | null = null;
+  private flushedAt = Number.NEGATIVE_INFINITY;
 
   constructor(
     private sink: BrokerSink | null,
@@ -65,6 +67,7 @@ export class Batches {
   flush(): void {
     if (this.timer !== null) clearTimeout(this.timer);
     this.timer = null;
+    this.flushedAt = elapsedMs();
     const { sink, readings, messages, sessions } = this;
     if (sink === null) return;
     this.readings = [];
@@ -87,6 +90,8 @@ export class Batches {
   }
 
   private schedule(): void {
-    if (this.timer === null && this.sink !== null) this.timer = setTimeout(() => this.flush(), this.delayMs);
+    if (this.timer !== null || this.sink === null) return;
+    const leftMs = this.flushedAt + this.delayMs - elapsedMs();
+    this.timer = setTimeout(() => this.flush(), Math.max(0, leftMs));
   }
 }

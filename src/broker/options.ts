@@ -31,7 +31,7 @@ export interface BrokerOptions extends BrokerFlow {
   /** `required`: a device without a certificate is refused, whatever its password. */
   readonly deviceCertificates?: 'optional' | 'required' | undefined;
   readonly limits?: Partial<BrokerLimits>;
-  /** A batch leaves when it has `sizeMax` messages or is `delayMs` old. */
+  /** A batch leaves when it has `sizeMax` messages, or `delayMs` after the one before. */
   readonly batch?: { readonly sizeMax?: number; readonly delayMs?: number };
   /** Rights; the default is src/devices/access.ts. */
   readonly access?: BrokerAccess;
