@@ -15,6 +15,7 @@ export const settings = {
   MQTT_DEVICE_RATE: '1000000',
   MQTT_DEVICE_BURST: '1000000',
   VIRTUAL_METERS: '0',
+  MOCK_SYNC: 'off',
 };
 
 /** `npm start`: broker, shipped flows, signatures, rules, PUBACK after the commit. */
@@ -49,18 +50,30 @@ export function injecting(vendorUrl: string): Contestant {
     about:
       'npm start: own broker with logins and ACL, shipped flows; each injection recorded in PostgreSQL at every step, ' +
       'its units in the ledger before the caller hears of them',
-    start: (place) =>
-      startOurs(
-        place,
-        null,
-        {
-          MASTER_KEY: randomBytes(32).toString('hex'),
-          TOKEN_API_URL: vendorUrl,
-          TOKEN_RESPONSE_TIMEOUT_MS: String(answerTimeoutMs),
-        },
-        place.meterIds.map((meterId, index) => (numberOf(index) === meterId ? null : numberOf(index))),
-      ),
+    async start(place) {
+      const more = {
+        MASTER_KEY: randomBytes(32).toString('hex'),
+        TOKEN_API_URL: vendorUrl,
+        TOKEN_RESPONSE_TIMEOUT_MS: String(answerTimeoutMs),
+      };
+      const drns = place.meterIds.map((meterId, index) =>
+        numberOf(index) === meterId ? null : numberOf(index),
+      );
+      const running = await startOurs(place, null, more, drns);
+      await openAccountsAtOnce(place);
+      return running;
+    },
   };
+}
+
+/** As after a meter's first token, or its first report. */
+async function openAccountsAtOnce({ databaseUrl, meterIds }: Place): Promise<void> {
+  await withClient(databaseUrl, (client) =>
+    client.query(
+      `insert into accounts (kind, meter_id, currency) select 'units', m, '' from unnest($1::text[]) m`,
+      [meterIds],
+    ),
+  );
 }
 
 /** With a master key every meter has a key and must sign. */
@@ -121,17 +134,13 @@ async function registerAtOnce(
   drns: readonly (string | null)[],
 ): Promise<string[]> {
   const passwords = meterIds.map(() => generateSecret());
-  const client = new Client({ connectionString: url });
-  await client.connect();
-  try {
-    await client.query({
+  await withClient(url, (client) =>
+    client.query({
       text: `insert into devices (meter_id, type, mqtt_user, password_hash, drn)
              select m, 'meter', m, h, n from unnest($1::text[], $2::bytea[], $3::text[]) as d (m, h, n)`,
       values: [meterIds, passwords.map(hashSecret), drns],
-    });
-  } finally {
-    await client.end();
-  }
+    }),
+  );
   return passwords;
 }
 
@@ -139,10 +148,8 @@ async function registerAtOnce(
 async function giveKeysAtOnce(url: string, meterIds: readonly string[], master: string): Promise<string[]> {
   const sealing = masterKey(master);
   const keys = meterIds.map((meterId) => ({ meterId, id: randomUUID(), secret: randomBytes(32) }));
-  const client = new Client({ connectionString: url });
-  await client.connect();
-  try {
-    await client.query({
+  await withClient(url, (client) =>
+    client.query({
       text: `insert into device_keys (id, meter_id, algorithm, public_key)
              select id, m, 'hmac-sha256', k from unnest($1::uuid[], $2::text[], $3::bytea[]) as d (id, m, k)`,
       values: [
@@ -150,9 +157,17 @@ async function giveKeysAtOnce(url: string, meterIds: readonly string[], master: 
         meterIds,
         keys.map(({ id, meterId, secret }) => sealing.seal(secret, placeOf(id, meterId))),
       ],
-    });
+    }),
+  );
+  return keys.map(({ secret }) => secret.toString('hex'));
+}
+
+async function withClient(url: string, work: (client: Client) => Promise<unknown>): Promise<void> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  try {
+    await work(client);
   } finally {
     await client.end();
   }
-  return keys.map(({ secret }) => secret.toString('hex'));
 }
