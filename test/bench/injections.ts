@@ -22,8 +22,8 @@ export interface InjectionsOptions {
 /** How many wait when calls come at `waiting / answerMs`; the shipped flow lets 1,000 wait, so a few less. */
 const levels = [
   { waiting: 1, answerMs: 100 },
-  { waiting: 100, answerMs: 1_000 },
-  { waiting: 960, answerMs: 4_000 },
+  { waiting: 100, answerMs: 4_000 },
+  { waiting: 930, answerMs: 4_000 },
 ] as const;
 
 /**
@@ -61,7 +61,7 @@ async function compete(
     return await onStage(contestant, { meters, log: (line) => log(`  ${line}`) }, async (scene) => {
       await cast.meters({ port: scene.running.mqttPort, logins: scene.running.logins });
       const stage = openInjectionStage(scene, cast, meters);
-      await stage.even('warm-up', { waiting: 100, answerMs: 1_000, seconds: 2 });
+      await stage.warmUp();
       const even: InjectionsMeasured[] = [];
       for (const level of levels)
         even.push(await stage.even(`about ${level.waiting} waiting`, { ...level, seconds }));

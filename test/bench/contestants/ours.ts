@@ -50,7 +50,7 @@ export function injecting(vendorUrl: string): Contestant {
     about:
       'npm start: own broker with logins and ACL, shipped flows; each injection recorded in PostgreSQL at every step, ' +
       'its units in the ledger before the caller hears of them',
-    async start(place) {
+    start(place) {
       const more = {
         MASTER_KEY: randomBytes(32).toString('hex'),
         TOKEN_API_URL: vendorUrl,
@@ -59,21 +59,9 @@ export function injecting(vendorUrl: string): Contestant {
       const drns = place.meterIds.map((meterId, index) =>
         numberOf(index) === meterId ? null : numberOf(index),
       );
-      const running = await startOurs(place, null, more, drns);
-      await openAccountsAtOnce(place);
-      return running;
+      return startOurs(place, null, more, drns);
     },
   };
-}
-
-/** As after a meter's first token, or its first report. */
-async function openAccountsAtOnce({ databaseUrl, meterIds }: Place): Promise<void> {
-  await withClient(databaseUrl, (client) =>
-    client.query(
-      `insert into accounts (kind, meter_id, currency) select 'units', m, '' from unnest($1::text[]) m`,
-      [meterIds],
-    ),
-  );
 }
 
 /** With a master key every meter has a key and must sign. */

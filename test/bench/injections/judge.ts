@@ -98,9 +98,9 @@ export function judge(
   return { verdicts, examples };
 }
 
-/** All but the right ones. */
-export function wrongOf({ right: _right, ...others }: Verdicts): number {
-  return Object.values(others).reduce((sum, count) => sum + count, 0);
+/** What was not true, or was not said at all; who is told at once to come back knows where he stands. */
+export function wrongOf({ right: _right, busy: _busy, ...wrong }: Verdicts): number {
+  return Object.values(wrong).reduce((sum, count) => sum + count, 0);
 }
 
 /** Milliseconds that an injection took beyond the meter's own time; undefined without the meter's word. */

@@ -49,7 +49,7 @@ export function describeInjections(measured: InjectionsMeasured): string {
 }
 
 function describeVerdicts(verdicts: Verdicts): string {
-  if (wrongOf(verdicts) === 0) return 'all right';
+  if (wrongOf(verdicts) + verdicts.busy === 0) return 'all right';
   const { right, ...wrong } = verdicts;
   const told = Object.entries(wrong).filter(([, count]) => count > 0);
   return [`${right} right`, ...told.map(([name, count]) => `${count} ${name}`)].join(', ');

@@ -13,6 +13,8 @@ import { evenCalls, randomCalls, type Call } from './plan.js';
 export interface InjectionStage {
   /** What vendor and meters did so far. */
   readonly facts: readonly Fact[];
+  /** A token for each meter. */
+  warmUp(): Promise<InjectionsMeasured>;
   even(name: string, level: Level): Promise<InjectionsMeasured>;
   flood(seconds: number): Promise<InjectionsMeasured>;
   random(count: number): Promise<InjectionsMeasured>;
@@ -85,6 +87,10 @@ export function openInjectionStage(
       const count = Math.ceil((rate * (fromMs + seconds * 1_000)) / 1_000);
       const calls = evenCalls({ first, count, rate, meters, answerMs });
       return step(name, calls, { pace: 'paced' }, fromMs);
+    },
+    warmUp() {
+      const calls = evenCalls({ first, count: meters, rate: meters, meters, answerMs: floodOf.answerMs });
+      return step('warm-up', calls, { pace: 'flood', atOnce: 100, seconds: 60 }, 0);
     },
     flood(seconds) {
       const { atOnce, answerMs, callsMost } = floodOf;

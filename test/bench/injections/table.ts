@@ -1,3 +1,4 @@
+import { wrongOf } from './judge.js';
 import type { InjectionsEntry, InjectionsMeasured, InjectionsReport } from './measured.js';
 
 type Row = readonly [
@@ -72,7 +73,7 @@ export function injectionsNotes({ meters, ours, peers }: InjectionsReport): stri
 }
 
 function wrong(measured: InjectionsMeasured | undefined): number | null {
-  return measured === undefined ? null : measured.calls - measured.verdicts.right;
+  return measured === undefined ? null : wrongOf(measured.verdicts);
 }
 
 function around({ levels, flood, random }: InjectionsEntry): string {
