@@ -1,4 +1,5 @@
 import type { NodeAPI, NodeDef } from 'node-red';
+import type { BrokerDoors } from '../src/mqtt/device-address.js';
 import { openMqttLink, reachable, type MqttLink, type MqttLinkOptions } from '../src/mqtt/link.js';
 import { defineConfigNode } from './define-node.js';
 import { flagSetting, numberSetting, textSetting } from './setting.js';
@@ -13,6 +14,7 @@ interface Config extends NodeDef {
   cert: string;
   key: string;
   clientId: string;
+  publicUrl: string;
 }
 
 interface Credentials {
@@ -20,20 +22,27 @@ interface Credentials {
   password: string;
 }
 
+/** The link, and how devices come in, which is not always how this process does. */
+export interface KnownBroker extends MqttLink {
+  readonly doors: BrokerDoors;
+}
+
 /** Where the broker is, and one connection to it for all nodes that publish or subscribe through it. */
 export default function (RED: NodeAPI): void {
-  defineConfigNode<Config, Credentials, MqttLink>(RED, {
+  defineConfigNode<Config, Credentials, KnownBroker>(RED, {
     type: 'meter-mqtt',
     credentials: { user: { type: 'text' }, password: { type: 'password' } },
-    open: (config, credentials, node) =>
-      openMqttLink({
+    open(config, credentials, node) {
+      const link = openMqttLink({
         host: textSetting(config.host, reachable(textSetting(config.embeddedHost, '127.0.0.1'))),
         ...wayTo(config),
         isExternal: textSetting(config.host, '') !== '',
         clientId: textSetting(config.clientId, `meterflow-${node.id}`),
         username: textSetting(credentials.user, ''),
         password: textSetting(credentials.password, ''),
-      }),
+      });
+      return Object.assign(link, { doors: doorsOf(config, link) });
+    },
     close: (link) => link.close(),
   });
 }
@@ -56,6 +65,19 @@ function wayTo(config: Config): Pick<MqttLinkOptions, 'port' | 'tls' | 'trust'> 
         pinnedFile: '',
       };
   return { port, tls, trust };
+}
+
+function doorsOf(config: Config, { host, tls, isExternal }: MqttLink): BrokerDoors {
+  return {
+    publicUrl: textSetting(config.publicUrl, ''),
+    isExternal,
+    host,
+    port: portSetting(config.port, tls ? 8883 : 1883, 'Port'),
+    tls,
+    tlsPort: portSetting(config.tlsPort, 8883, 'Port of MQTTS'),
+    certFile: textSetting(config.cert, ''),
+    caFile: textSetting(config.ca, ''),
+  };
 }
 
 function portSetting(value: unknown, fallback: number, name: string): number {

@@ -15,6 +15,8 @@ const needs: readonly Need[] = [
     package: 'chromium',
     present: () => ['chromium', 'chromium-browser', 'google-chrome'].some((name) => has(name)),
   },
+  // Reads QR codes of installer cards, as a phone would.
+  { package: 'zbar-tools', present: () => has('zbarimg') },
   // The snippets for firmware in docs/protocol.md are compiled and run.
   { package: 'gcc', present: () => has('gcc') },
   // The sketch of examples/esp32, built for this machine.

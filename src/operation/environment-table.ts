@@ -79,6 +79,9 @@ export const groups = {
       aliases: ['MQTT_PORT'],
       meaning: 'port to listen on, or to connect to',
     }),
+    MQTT_PUBLIC_URL: optional(kind.url('mqtt', 'mqtts'), {
+      meaning: 'what devices call the broker, on installer cards; unset: HOST, or the host of the browser',
+    }),
     MQTT_TLS_PORT: given(kind.port, {
       default: '8883',
       meaning: 'MQTTS, when certificate and key are given',

@@ -35,6 +35,7 @@ const order = [
   'payment-simulator',
   'token-simulator',
   'dashboard',
+  'dashboard-devices',
   'dashboard-payments',
   'dashboard-tokens',
 ];

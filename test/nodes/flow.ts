@@ -15,6 +15,7 @@ import deviceEventPublisher from '../../nodes/device-event-publisher.js';
 import deviceKeys from '../../nodes/device-keys.js';
 import devicePresence from '../../nodes/device-presence.js';
 import deviceRegistry from '../../nodes/device-registry.js';
+import installerCard from '../../nodes/installer-card.js';
 import messageQuarantine from '../../nodes/message-quarantine.js';
 import messageStore from '../../nodes/message-store.js';
 import meterAuthBroker from '../../nodes/meter-auth-broker.js';
@@ -89,6 +90,7 @@ const all: ((RED: NodeAPI) => void)[] = [
   devicePresence,
   deviceRegistry,
   deviceKeys,
+  installerCard,
   deviceEventPublisher,
   deviceEventList,
   meterLedger,
