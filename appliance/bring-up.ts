@@ -108,6 +108,8 @@ function warnOfMissingCertificates(environment: Environment, progress: Progress)
 
 /** Told before anything heavy has begun; the broker itself opens the port much later ([C-4]). */
 function refuseBusyPort(host: string, way: MqttWay): Promise<void> {
+  if (environment.MOCK_SYNC)
+    progress.warn('DEVICE_AUTH_METHOD=mtls: mocks have no certificates and are refused; set MOCK_SYNC=off');
   return new Promise((resolve, reject) => {
     const probe = createServer();
     probe.once('error', (error) => reject(portError(error, way, host)));

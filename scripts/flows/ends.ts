@@ -13,6 +13,8 @@ export const ends: Readonly<Record<string, readonly number[]>> = {
   'Payment simulator/The provider': [2],
   // Everybody hears them over MQTT; an integrator may wire them to another broker.
   'Mock sync/Tell what happens to devices': [0, 1],
+  // For a dashboard or a forecast.
+  'Mock sync/Play a mock of each device': [3],
   // This question cannot be refused.
   'Payment simulator/What it ever paid': [1],
   // Tokens come in over HTTP, and are answered there.

@@ -63,7 +63,7 @@ export async function selectLastHeard(session: Session): Promise<{ meter_id: str
   const { rows } = await session.query<{ meter_id: string; heard: number }>({
     text: `select r.meter_id, (extract(epoch from max(r.submitted_at)) * 1000)::float8 as heard
              from meter_readings r join devices d using (meter_id)
-            where r.reading_timestamp > now() - interval '1 day' and d.revoked_at is null
+            where r.reading_timestamp > now() - interval '1 day' and d.revoked_at is null and not d.mock
             group by r.meter_id limit 50000`,
   });
   return rows;
@@ -81,7 +81,7 @@ export async function selectLastStored(session: Session, meters: readonly string
              left join lateral (select r.submitted_at from meter_readings r
                                  where r.meter_id = d.meter_id and r.reading_timestamp > now() - interval '8 days'
                                  order by r.reading_timestamp desc limit 1) as newest on true
-            where d.meter_id = any($1::text[]) and d.revoked_at is null`,
+            where d.meter_id = any($1::text[]) and d.revoked_at is null and not d.mock`,
     values: [meters],
   });
   return rows;

@@ -1,4 +1,5 @@
 import type { Delivery, SessionEvent } from '../broker/delivery.js';
+import { isMockId } from '../devices/mock-id.js';
 import type { Reading, Rejection } from '../readings/reading.js';
 import type { AnomalyKind, LastStored, Noticed } from './anomaly.js';
 import { Bursts } from './bursts.js';
@@ -55,7 +56,7 @@ const ORDINARY = new Set([
 /** Refusals that ask for a login; all others are packets without the form. */
 const LOGIN = /credentials|certificate|client id|session|will denied|refused|unknown user/;
 
-/** Notices what is out of the ordinary, from the outcomes that pass ([H-23]). Costs a map look-up per reading. */
+/** Notices what is out of the ordinary, from the outcomes that pass ([H-23]). Costs a map look-up per reading. Mocks are passed over ([L-3]). */
 export function createAnomalyWatch(options: WatchOptions = {}): AnomalyWatch {
   const { outlierTimes = 10, silentMinutes = 60, burst = 10, topicsMax = 30, now = Date.now } = options;
   const habits = new Habits(outlierTimes, silentMinutes * 60_000);
@@ -111,6 +112,7 @@ export function createAnomalyWatch(options: WatchOptions = {}): AnomalyWatch {
     stored(readings) {
       const at = now();
       for (const reading of readings) {
+        if (isMockId(reading.meter_id)) continue;
         spreadOut(reading.meter_id, reading.topic, at);
         const usual = habits.hear(reading, at);
         if (usual === null) continue;
@@ -121,7 +123,7 @@ export function createAnomalyWatch(options: WatchOptions = {}): AnomalyWatch {
     rejected(rejections) {
       const at = now();
       for (const { code, meter_id, topic } of rejections) {
-        if (meter_id === null) continue;
+        if (meter_id === null || isMockId(meter_id)) continue;
         spreadOut(meter_id, topic, at);
         const isSignature = SIGNATURE.has(code);
         if (!isSignature && code !== 'SCHEMA_INVALID') continue;
@@ -133,10 +135,11 @@ export function createAnomalyWatch(options: WatchOptions = {}): AnomalyWatch {
     },
     kept(messages) {
       const at = now();
-      for (const { meter_id, topic } of messages) spreadOut(meter_id, topic, at);
+      for (const { meter_id, topic } of messages) if (!isMockId(meter_id)) spreadOut(meter_id, topic, at);
     },
     sessions(events) {
       for (const event of events) {
+        if (event.meter_id !== null && isMockId(event.meter_id)) continue;
         if (event.event === 'connected' || event.reason === null || ORDINARY.has(event.reason)) continue;
         // The close that follows a denied publish is the same try.
         if (/^(publish|subscribe|receive) denied$/.test(event.reason)) {

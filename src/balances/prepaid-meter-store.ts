@@ -14,7 +14,7 @@ export interface MeterFilter {
 const entriesMax = 20_000;
 const pointsMax = 400;
 
-const matching = `(u.id is not null or d.type = 'meter')
+const matching = `not d.mock and (u.id is not null or d.type = 'meter')
    and ($1::text is null or position(lower($1) in lower(d.meter_id || ' ' || coalesce(d.name, ''))) > 0 or d.drn = $1)
    and (not $2::boolean or u.balance < $3::numeric) and ($4::text is null or d.meter_id = $4 or d.drn = $4)`;
 const meters = `devices d left join accounts u on u.meter_id = d.meter_id and u.kind = 'units' and u.currency = ''`;

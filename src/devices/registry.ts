@@ -8,6 +8,7 @@ import { deviceSorts, type Device, type DeviceCounts, type DeviceStates } from '
 import { asDeviceFilter } from './device-filter.js';
 import { countByType, countMatching, listDevices, type TypeCount } from './device-list-store.js';
 import { asDevicePatch, asNewDevice, asPasswordReset, invalid } from './device-schema.js';
+import { isMockId } from './mock-id.js';
 import * as store from './registry-store.js';
 
 export type { Caller } from './audit.js';
@@ -46,6 +47,7 @@ export function createRegistry(database: Database): Registry {
       const wanted = asNewDevice(input);
       const id = randomUUID();
       const meterId = wanted.meter_id ?? id;
+      if (isMockId(meterId)) throw meterIdTaken();
       const password = generateSecret();
       const row: store.DeviceRow = {
         id,
@@ -179,10 +181,14 @@ async function changing<T>(database: Database, work: (tx: Session) => Promise<T>
 }
 
 function meterIdTaken(cause?: unknown): DomainError {
-  return new DomainError('METER_ID_TAKEN', 'This meter_id names another device or a service account.', {
-    cause,
-    details: [{ path: '/meter_id', message: 'names another device or a service account' }],
-  });
+  return new DomainError(
+    'METER_ID_TAKEN',
+    'This meter_id names another device, a mock or a service account.',
+    {
+      cause,
+      details: [{ path: '/meter_id', message: 'names another device or a service account' }],
+    },
+  );
 }
 
 function drnTaken(cause?: unknown): DomainError {

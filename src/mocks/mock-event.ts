@@ -1,3 +1,4 @@
+import { isMockId } from '../devices/mock-id.js';
 import { DomainError, type ErrorDetail } from '../errors.js';
 
 /** What happened to a real device ([M-8]), as far as its mock is concerned. */
@@ -16,8 +17,6 @@ export interface MockEvent {
 
 /** Where device events are heard ([M-8]). */
 export const eventFilter = 'energy/events/devices/#';
-/** A mock is called by this and the id of the real device. */
-export const mockPrefix = 'mock-real-';
 /** So many characters of the real one's id fit beside it into the 50 of a name. */
 export const realIdMax = 40;
 
@@ -25,11 +24,6 @@ const kinds = new Set(['device.created', 'device.updated', 'device.deleted']);
 const time = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$/;
 /** A clock that is wrong by more would keep later events of the same device from being applied. */
 const aheadMaxMs = 3_600_000;
-
-/** Whether it is an id of a mock: those raise no events and have no mock of their own. */
-export function isMockId(id: string): boolean {
-  return id.startsWith(mockPrefix);
-}
 
 /**
  * Reads an event, from whichever program it comes. `topic`, if it is one of [M-8], must name the same device.

@@ -187,7 +187,7 @@ export async function selectMocks(session: Session, ids: readonly string[] | nul
                   round(extract(epoch from m.state_at) * 1000)::float8 as state_at,
                   round(extract(epoch from m.read_until) * 1000)::float8 as read_until,
                   round(extract(epoch from m.born_at) * 1000)::float8 as born_at
-             from mock_devices m join devices d on d.id = m.id and d.mock
+             from mock_devices m join devices d on d.id = m.id and d.mock and d.revoked_at is null
             where not m.gone and ($1::text[] is null or m.id = any($1::text[]))
             order by m.id`,
     values: [ids],

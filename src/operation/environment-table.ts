@@ -59,8 +59,7 @@ export const groups = {
     }),
     MOCK_SYNC: given(kind.flag, {
       default: { demo: 'on', production: 'off' },
-      meaning: 'a mock appears for every registered device',
-      later: true,
+      meaning: 'a mock appears for every registered device, with data true to its type',
     }),
   },
   Database: {

@@ -1,4 +1,5 @@
 import type { Delivery } from '../broker/delivery.js';
+import { isMockId } from '../devices/mock-id.js';
 import type { Reading, Rejection } from './reading.js';
 
 export type ActivityOutcome = 'stored' | 'duplicate' | 'rejected' | 'message';
@@ -44,7 +45,7 @@ export interface ActivitySnapshot {
 }
 
 export interface Activity {
-  /** O(1) per batch, plus the few items that are kept. */
+  /** Mocks do not count ([L-3]). */
   add(outcome: ActivityOutcome, items: readonly (Reading | Rejection | Delivery)[]): void;
   snapshot(): ActivitySnapshot;
 }
@@ -83,7 +84,8 @@ export function createActivity(options: ActivityOptions = {}): Activity {
   }
 
   return {
-    add(outcome, items) {
+    add(outcome, all) {
+      const items = all.some(isOfMock) ? all.filter((item) => !isOfMock(item)) : all;
       slotOf(Math.floor(now() / 1000))[outcome] += items.length;
       totals[outcome] += items.length;
       if (outcome === 'stored') keepLast(latest, items.slice(-keep).filter(isReading), keep);
@@ -116,6 +118,10 @@ function zero(): Counts {
 function keepLast<T>(kept: T[], items: readonly T[], keep: number): void {
   kept.push(...items);
   if (kept.length > keep) kept.splice(0, kept.length - keep);
+}
+
+function isOfMock({ meter_id }: Reading | Rejection | Delivery): boolean {
+  return meter_id !== null && isMockId(meter_id);
 }
 
 function isReading(item: Reading | Rejection | Delivery): item is Reading {

@@ -20,7 +20,7 @@ export const latestSorts = ['reading_timestamp', 'meter_id', 'kwh_amount', 'subm
 
 /** Questions about stored readings; each throws DomainError SCHEMA_INVALID when a field of the query is wrong. */
 export interface ReadingQueries {
-  /** The latest reading of every registered meter that has one; sort by reading_timestamp, meter_id, kwh_amount or submitted_at. */
+  /** The latest reading of every registered meter that has one, without mocks; sort by reading_timestamp, meter_id, kwh_amount or submitted_at. */
   latest(query?: ListQuery): Promise<Page<StoredReading>>;
   /** @throws DomainError METER_UNKNOWN, NO_READING. */
   latestOf(meter_id: string): Promise<StoredReading>;
@@ -28,7 +28,7 @@ export interface ReadingQueries {
   range(meter_id: string, query?: ListQuery): Promise<Page<StoredReading>>;
   /** The last 24 hours for a chart, oldest first. @throws DomainError METER_UNKNOWN. */
   lastDayOf(meter_id: string): Promise<ChartPoint[]>;
-  /** Every registered device that measures or has measured, by meter_id; at most 1,000. */
+  /** Every registered device that measures or has measured, by meter_id, without mocks; at most 1,000. */
   meters(): Promise<MeterOverview[]>;
 }
 

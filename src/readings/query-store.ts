@@ -55,13 +55,13 @@ export async function selectLatest(
   { limit, offset, sort, order }: PageRequest<Sort>,
 ): Promise<{ data: StoredReading[]; total: number }> {
   const { rows } = await database.query<ReadingRow>({
-    text: `select ${columns} from devices d cross join lateral (${latestReading}) r
+    text: `select ${columns} from devices d cross join lateral (${latestReading}) r where not d.mock
             order by r.${sort} ${order}, r.meter_id limit $1 offset $2`,
     values: [limit, offset],
   });
   const counted = await database.query<{ total: number }>({
     text: `select count(*)::float8 as total from devices d
-            where exists (select 1 from meter_readings m where m.meter_id = d.meter_id)`,
+            where not d.mock and exists (select 1 from meter_readings m where m.meter_id = d.meter_id)`,
   });
   return { data: rows.map(forPeople), total: counted.rows[0]?.total ?? 0 };
 }
@@ -111,6 +111,7 @@ export async function selectMeters(database: Session): Promise<MeterOverview[]> 
     text: `select d.meter_id, d.name, d.type, d.connected_instance is not null as online, d.last_seen_at,
                   r.kwh_amount::float8 as kwh_amount, r.reading_timestamp
              from devices d left join lateral (${latestReading}) r on true
+            where not d.mock
             order by d.meter_id limit 1000`,
   });
   return rows.map(overviewForPeople);

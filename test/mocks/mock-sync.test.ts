@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mockPrefix } from '../../src/mocks/mock-event.js';
+import { mockPrefix } from '../../src/devices/mock-id.js';
 import { eventually } from '../support/eventually.js';
 import { caller, startMockHouse, type MockHouse } from './mock-house.js';
 

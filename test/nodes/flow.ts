@@ -26,6 +26,7 @@ import meterMqtt from '../../nodes/meter-mqtt.js';
 import meterPayments from '../../nodes/meter-payments.js';
 import meterLedger from '../../nodes/meter-ledger.js';
 import meterQuery from '../../nodes/meter-query.js';
+import mockDevice from '../../nodes/mock-device.js';
 import mqttAuthority from '../../nodes/mqtt-authority.js';
 import paymentIntake from '../../nodes/payment-intake.js';
 import paymentPrompt from '../../nodes/payment-prompt.js';
@@ -110,6 +111,7 @@ const all: ((RED: NodeAPI) => void)[] = [
   virtualMeter,
 ];
 
+  mockDevice,
 export interface FlowMessage {
   readonly topic?: string;
   readonly payload?: unknown;

@@ -43,7 +43,15 @@ export async function startAppliance(options: ApplianceOptions = {}): Promise<Ap
   const mqttPort = Number(env['MQTT_BROKER_PORT'] ?? env['MQTT_PORT'] ?? (await freePort()));
   const child = spawn(join(root, 'node_modules/.bin/node'), [join(root, 'scripts/start.mjs')], {
     cwd: root,
-    env: { ...bare(), DATA_DIR: dataDir, PORT: String(port), MQTT_BROKER_PORT: String(mqttPort), ...env },
+    env: {
+      ...bare(),
+      DATA_DIR: dataDir,
+      PORT: String(port),
+      MQTT_BROKER_PORT: String(mqttPort),
+      // Mocks of a test's devices would mix with what it counts; tests about mocks turn them on.
+      MOCK_SYNC: 'off',
+      ...env,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(uid === undefined ? {} : { uid, gid: uid }),
   });

@@ -135,7 +135,7 @@ const sentences: Readonly<Partial<Record<ErrorCode, readonly [string, ErrorDetai
   METER_MISMATCH: ['meter_id is METER007; the reading came from METER001.'],
   METER_UNKNOWN: ['There is no meter "METER009".'],
   NO_READING: ['The meter METER001 has no reading yet.'],
-  METER_ID_TAKEN: ['This meter_id names another device or a service account.'],
+  METER_ID_TAKEN: ['This meter_id names another device, a mock or a service account.'],
   DRN_TAKEN: ['This drn names another device.'],
   KEY_EXISTS: ['This meter has a key already: rotate it, or revoke it first.'],
   INJECTION_UNKNOWN: ['There is no injection "4711".'],
