@@ -1,10 +1,9 @@
 import type { Session } from '../database/database.js';
 import { wantCommandsAfterTokens } from '../balances/wanted-commands.js';
-import { systemAccount } from '../ledger/accounts.js';
 import { postAll } from '../ledger/entries.js';
 import { fromTenThousandths } from '../ledger/money.js';
 import type { InjectionStatus, Refusal } from './record.js';
-import { lockUnits } from './unit-accounts.js';
+import { lockTokenAccounts } from './unit-accounts.js';
 
 /** What an injection ends with. */
 export interface Ending {
@@ -21,6 +20,9 @@ export interface Ending {
   readonly answeredAt: number | null;
   readonly vendorStatus: number | null;
   readonly vendorAttempts: number | null;
+  /** When the vendor accepted, and what it calls the message: the record may not say so yet. */
+  readonly acknowledgedAt?: number | null;
+  readonly messageId?: string | null;
   /** False: the vendor cannot have it, so that another meter may use the token. */
   readonly wasSent: boolean;
   readonly late: boolean;
@@ -42,11 +44,11 @@ export async function endAll(tx: Session, endings: readonly Ending[]): Promise<b
   const successes = endings.filter(({ status, units }) => status === 'success' && (units ?? 0) > 0);
   const meters = [...new Set(successes.map(({ meterId }) => meterId))];
   // Before anything is locked, as everybody does.
-  const accounts = meters.length === 0 ? new Map<string, string>() : await lockUnits(tx, meters);
+  const accounts = meters.length === 0 ? undefined : await lockTokenAccounts(tx, meters);
   const ended = await updateAll(tx, endings);
   const booked = successes.filter(({ id }) => ended.has(id));
-  if (booked.length > 0) {
-    const issued = await systemAccount(tx, 'issued');
+  if (accounts !== undefined && booked.length > 0) {
+    const { issued, units: unitsOf, commanded } = accounts;
     await postAll(
       tx,
       booked.map(({ id, meterId, units, caller, answeredAt }) => {
@@ -58,12 +60,13 @@ export async function endAll(tx: Session, endings: readonly Ending[]): Promise<b
           caller,
           entries: [
             { accountId: issued, amount: -amount, occurredAt },
-            { accountId: accounts.get(meterId) ?? '', amount, occurredAt },
+            { accountId: unitsOf.get(meterId) ?? '', amount, occurredAt },
           ],
         };
       }),
     );
-    await wantCommandsAfterTokens(tx, [...new Set(booked.map(({ meterId }) => meterId))]);
+    const told = new Set(booked.map(({ meterId }) => meterId).filter((meterId) => commanded.has(meterId)));
+    if (told.size > 0) await wantCommandsAfterTokens(tx, [...told]);
   }
   return endings.map(({ id }) => ended.has(id));
 }
@@ -74,15 +77,19 @@ async function updateAll(tx: Session, endings: readonly Ending[]): Promise<Set<s
     text: `update token_injections t
               set status = e.status, code = e.code, refusal = e.refusal, reason = e.reason,
                   injected_units = (e.units * 0.0001)::numeric(14, 4), answer = e.answer,
-                  phase = case when e.answered_at is not null then 'answered' else t.phase end,
+                  phase = case when e.answered_at is not null then 'answered'
+                               when e.acknowledged_at is not null then 'acknowledged' else t.phase end,
                   answered_at = e.answered_at, finished_at = now(), late = e.late,
                   vendor_status = coalesce(e.vendor_status, t.vendor_status),
                   vendor_attempts = coalesce(e.vendor_attempts, t.vendor_attempts),
+                  acknowledged_at = coalesce(e.acknowledged_at, t.acknowledged_at),
+                  message_id = coalesce(e.message_id, t.message_id),
                   sent_at = case when e.was_sent then t.sent_at end
              from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::json[],
-                         $8::timestamptz[], $9::integer[], $10::integer[], $11::boolean[], $12::boolean[]) as e
+                         $8::timestamptz[], $9::integer[], $10::integer[], $11::boolean[], $12::boolean[],
+                         $13::timestamptz[], $14::text[]) as e
                (id, status, code, refusal, reason, units, answer, answered_at, vendor_status, vendor_attempts,
-                was_sent, late)
+                was_sent, late, acknowledged_at, message_id)
             where t.id = e.id
               and case when e.late then ${openToLate('t')}
                        else t.status = 'waiting' end
@@ -102,6 +109,8 @@ async function updateAll(tx: Session, endings: readonly Ending[]): Promise<Set<s
       endings.map(({ vendorAttempts }) => vendorAttempts),
       endings.map(({ wasSent }) => wasSent),
       endings.map(({ late }) => late),
+      endings.map(({ acknowledgedAt }) => iso(acknowledgedAt ?? null)),
+      endings.map(({ messageId }) => messageId ?? null),
     ],
   });
   return new Set(rows.map(({ id }) => id));

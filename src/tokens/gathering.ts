@@ -10,6 +10,8 @@ export interface Gathered<In, Out> {
   readonly itemsMax: number;
   /** Batches under way at once. */
   readonly batchesMax: number;
+  /** How long the first of a batch waits for others; without it, for those of the same moment. */
+  readonly lingerMs?: number;
   /** One outcome for each, in this order. */
   readonly work: (values: readonly In[]) => Promise<readonly Out[]>;
 }
@@ -21,6 +23,7 @@ export interface Gathered<In, Out> {
 export function createGathering<In, Out>({
   itemsMax,
   batchesMax,
+  lingerMs,
   work,
 }: Gathered<In, Out>): (value: In) => Promise<Out> {
   let waiting: Item<In, Out>[] = [];
@@ -55,7 +58,8 @@ export function createGathering<In, Out>({
   return (value) =>
     new Promise<Out>((resolve, reject) => {
       waiting.push({ value, resolve, reject });
-      // Those of the same moment travel together.
-      if (waiting.length === 1) setImmediate(start);
+      if (waiting.length > 1) return;
+      if (lingerMs === undefined) setImmediate(start);
+      else setTimeout(start, lingerMs).unref();
     });
 }

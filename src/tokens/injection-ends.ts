@@ -113,8 +113,15 @@ export function createInjectionEnds(
   };
 }
 
-function of(vendor: VendorAnswer | null): Pick<Ending, 'vendorStatus' | 'vendorAttempts'> {
-  return { vendorStatus: vendor?.status ?? null, vendorAttempts: vendor?.attempts ?? null };
+type VendorPart = Pick<Ending, 'vendorStatus' | 'vendorAttempts' | 'acknowledgedAt' | 'messageId'>;
+
+function of(vendor: VendorAnswer | null): VendorPart {
+  return {
+    vendorStatus: vendor?.status ?? null,
+    vendorAttempts: vendor?.attempts ?? null,
+    acknowledgedAt: vendor?.outcome === 'accepted' ? vendor.at : null,
+    messageId: vendor?.messageId ?? null,
+  };
 }
 
 function observe(outcome: string): void {

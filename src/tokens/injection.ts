@@ -135,19 +135,16 @@ export function runInjection(
     // An answer that waited for the vendor's is taken by now.
     await Promise.resolve();
     if (vendor.outcome === 'accepted') {
-      // What people see while it waits; the end writes it, too.
-      parts.records
-        .note({
-          id,
-          phase: 'acknowledged',
-          subscribedAt: null,
-          sentAt: null,
-          acknowledgedAt: Date.now(),
-          vendorStatus: vendor.status,
-          vendorAttempts: vendor.attempts,
-          messageId: vendor.messageId,
-        })
-        .catch(() => {});
+      parts.records.noteLater({
+        id,
+        phase: 'acknowledged',
+        subscribedAt: null,
+        sentAt: null,
+        acknowledgedAt: vendor.at,
+        vendorStatus: vendor.status,
+        vendorAttempts: vendor.attempts,
+        messageId: vendor.messageId,
+      });
       heard = await untilAnswered();
     }
     heard ??= wait.held();

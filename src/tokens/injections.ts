@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Database } from '../database/database.js';
 import { DomainError, isDomainError } from '../errors.js';
-import { findMeter } from '../ledger/find-meter.js';
+import { findMeters } from '../ledger/find-meter.js';
 import type { MqttLink } from '../mqtt/link.js';
 import { logger } from '../operation/logging.js';
 import { metrics } from '../operation/metrics.js';
@@ -83,8 +83,10 @@ export function createInjections(settings: InjectionSettings): Injections {
   const lookUp = createGathering({
     itemsMax: 100,
     batchesMax: 1,
-    work: (numbers: readonly string[]) =>
-      Promise.all(numbers.map(async (number) => ({ meter: await findMeter(database, number) }))),
+    async work(numbers: readonly string[]) {
+      const meters = await findMeters(database, [...new Set(numbers)]);
+      return numbers.map((number) => ({ meter: meters.get(number) }));
+    },
   });
   const begin = createBeginning({ database, records, hash, instance, run });
   const hear = createHearing({

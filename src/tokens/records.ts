@@ -10,6 +10,8 @@ export interface InjectionRecords {
   begin(injection: NewInjection): Promise<Begun>;
   /** Resolves after the commit: with false when it no longer waits. */
   note(progress: Progress): Promise<boolean>;
+  /** Written with others a moment later, if it still waits then, and if the database is there: for people to look at. */
+  noteLater(progress: Progress): void;
   /**
    * With the ledger's entry of a success. Tried again while the database is away, until `signal` aborts.
    * @returns false when it had ended before, or its token is booked by another record
@@ -18,7 +20,9 @@ export interface InjectionRecords {
 }
 
 const itemsMax = 200;
-const batchesMax = 3;
+/** One at a time: what comes meanwhile makes the next one larger, and half as many commits cost half as much. */
+const batchesMax = 1;
+const lingerMs = 250;
 
 export function createInjectionRecords(database: Database): InjectionRecords {
   const begin = createGathering<NewInjection, Begun>({
@@ -31,6 +35,12 @@ export function createInjectionRecords(database: Database): InjectionRecords {
     batchesMax,
     work: (progress) => noteAll(database, progress),
   });
+  const noteTogether = createGathering<Progress, boolean>({
+    itemsMax: 10 * itemsMax,
+    batchesMax,
+    lingerMs,
+    work: (progress) => noteAll(database, progress),
+  });
   const end = createGathering<Ending, boolean>({
     itemsMax,
     batchesMax,
@@ -39,17 +49,20 @@ export function createInjectionRecords(database: Database): InjectionRecords {
   return {
     begin: (injection) => repeated(() => begin(injection)),
     note: (progress) => repeated(() => note(progress)),
+    noteLater(progress) {
+      noteTogether(progress).catch(() => {});
+    },
     end: (ending, signal) => untilCommitted(database, () => end(ending), { signal }),
   };
 }
 
 async function endWithAccounts(database: Database, endings: readonly Ending[]): Promise<boolean[]> {
   try {
-    return await database.transaction((tx) => endAll(tx, endings));
+    return await database.transaction((tx) => endAll(tx, endings), { plans: 'indexes' });
   } catch (error) {
     if (!(error instanceof AccountsMissing)) throw error;
     await openAccounts(database, error.meterIds);
-    return database.transaction((tx) => endAll(tx, endings));
+    return database.transaction((tx) => endAll(tx, endings), { plans: 'indexes' });
   }
 }
 

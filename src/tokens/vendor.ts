@@ -41,6 +41,8 @@ export type VendorAnswer = {
   readonly reason: string;
   /** What the vendor calls it, and the meter's answer, too, where it carries an id; null: it said none. */
   readonly messageId: string | null;
+  /** When it was known; Unix ms. */
+  readonly at: number;
 };
 
 /** The external meter-management system that hands tokens to meters. */
@@ -86,6 +88,7 @@ export function createVendor(settings: VendorSettings, now: () => number = () =>
         attempts: 0,
         reason: 'was not asked',
         messageId: null,
+        at: Date.now(),
       };
       for (let attempts = 1; attempts <= attemptsMax; attempts++) {
         const closedUntil = breaker.admits();
@@ -112,14 +115,15 @@ function isRetried({ outcome, status }: VendorAnswer): boolean {
 }
 
 function answerOf(posted: Posted, attempts: number): VendorAnswer {
+  const at = Date.now();
   if (posted.outcome !== 'answered') {
     const outcome = posted.outcome === 'unreached' ? 'unsent' : 'unknown';
-    return { outcome, status: null, attempts, reason: posted.reason, messageId: null };
+    return { outcome, status: null, attempts, reason: posted.reason, messageId: null, at };
   }
   const { status } = posted;
   if (status >= 200 && status < 300)
-    return { outcome: 'accepted', status, attempts, reason: '', messageId: messageIdOf(posted.body) };
-  return { outcome: 'refused', status, attempts, reason: `answered ${status}`, messageId: null };
+    return { outcome: 'accepted', status, attempts, reason: '', messageId: messageIdOf(posted.body), at };
+  return { outcome: 'refused', status, attempts, reason: `answered ${status}`, messageId: null, at };
 }
 
 /** Of `{"message_id": …}`; whatever else it says is its own affair. */
