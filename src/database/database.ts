@@ -68,6 +68,8 @@ export function openDatabase(options: DatabaseOptions): Database {
     connectionTimeoutMillis: Math.min(5_000, queryTimeoutMs),
     query_timeout: queryTimeoutMs,
     keepAlive: true,
+    // What is asked at once travels at once, and is done in that order.
+    pipeline: true,
     stream: () => tracked(sockets),
     // What this process abandoned must not hold its locks on the server for ever.
     options: `-c timezone=UTC -c statement_timeout=${queryTimeoutMs} -c idle_in_transaction_session_timeout=${3 * queryTimeoutMs}`,
@@ -140,7 +142,8 @@ async function inTransaction<T>(
   work: (tx: Session) => Promise<T>,
   { plans }: TransactionOptions = {},
 ): Promise<T> {
-  await client.query(plans === 'indexes' ? beginByIndexes : 'begin');
+  // Not awaited: the first statement travels with it. Should it fail, that one fails as well.
+  client.query(plans === 'indexes' ? beginByIndexes : 'begin').catch(() => {});
   try {
     const value = await work({
       query: async (statement) => {

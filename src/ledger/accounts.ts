@@ -34,13 +34,21 @@ export async function lockMeters(
   tx: Session,
   meterIds: readonly string[],
 ): Promise<Map<string, MeterAccounts>> {
+  const found = await lockKnownMeters(tx, meterIds);
+  if (found !== null) return found;
   const wanted = [...new Set(meterIds)];
-  let accounts = await lockAccounts(tx, wanted);
-  if (accounts.length === 0 && wanted.length > 0) {
-    await ensureAccounts(tx, wanted, await readCurrency(tx));
-    accounts = await lockAccounts(tx, wanted);
-  }
-  return byMeter(accounts, wanted);
+  await ensureAccounts(tx, wanted, await readCurrency(tx));
+  return byMeter(await lockAccounts(tx, wanted), wanted);
+}
+
+/** The same for meters that have all their accounts; null, and nothing is locked, when one is missing. */
+export async function lockKnownMeters(
+  tx: Session,
+  meterIds: readonly string[],
+): Promise<Map<string, MeterAccounts> | null> {
+  const wanted = [...new Set(meterIds)];
+  const accounts = await lockAccounts(tx, wanted);
+  return accounts.length === 0 && wanted.length > 0 ? null : byMeter(accounts, wanted);
 }
 
 function byMeter(accounts: readonly MeterAccount[], meterIds: readonly string[]): Map<string, MeterAccounts> {

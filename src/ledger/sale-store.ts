@@ -82,6 +82,7 @@ export async function saveSale(tx: Session, sale: SaleRow): Promise<void> {
 }
 
 export async function saveSales(tx: Session, sales: readonly SaleRow[]): Promise<void> {
+  if (sales.length === 0) return;
   const amounts = (part: (sale: SaleRow) => Amount) => sales.map((sale) => formatAmount(part(sale)));
   await tx.query({
     name: 'save-sales',

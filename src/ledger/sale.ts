@@ -1,10 +1,10 @@
 import type { Session } from '../database/database.js';
-import { lockMeters, type MeterAccounts } from './accounts.js';
+import { lockKnownMeters, lockMeters, type MeterAccounts } from './accounts.js';
 import { postAll, type Entry } from './entries.js';
 import { fromTenThousandths, type Amount } from './money.js';
 import { saveSales } from './sale-store.js';
 import { price, type Priced } from './tariff.js';
-import { readTerms, type Terms } from './terms.js';
+import { readTerms, type Occasion, type Terms } from './terms.js';
 
 export interface SaleOrder {
   /** Of the row in payments, made in this database transaction or before. */
@@ -45,6 +45,12 @@ export async function sell(tx: Session, order: SaleOrder, now?: Date): Promise<S
   return sale;
 }
 
+/** What sales go by: their meters, locked until the end of the transaction, and the terms of each. */
+export interface SaleBasis {
+  readonly meters: ReadonlyMap<string, MeterAccounts>;
+  readonly terms: readonly Terms[];
+}
+
 /**
  * Sells energy for payments, one after the other, in the transaction of whoever stores them; any number in four
  * statements. The meters stay locked until its end. Does not ask for balance commands: the caller does
@@ -55,12 +61,28 @@ export async function sell(tx: Session, order: SaleOrder, now?: Date): Promise<S
  * sold before
  */
 export async function sellAll(tx: Session, orders: readonly SaleOrder[], now?: Date): Promise<Sale[]> {
+  const sales = await enterSales(tx, orders, await lockSales(tx, orders, now));
+  await saveSales(tx, sales);
+  return sales;
+}
+
+/** The first step of `sellAll`, once per transaction. The payments need not be stored yet. */
+export async function lockSales(tx: Session, occasions: readonly Occasion[], now?: Date): Promise<SaleBasis> {
+  if (occasions.length === 0) return { meters: new Map(), terms: [] };
+  const meterIds = occasions.map(({ meterId }) => meterId);
+  // One way to the database for both; what is read second is as of after the locks.
+  const [known, terms] = await Promise.all([lockKnownMeters(tx, meterIds), readTerms(tx, occasions, now)]);
+  if (known !== null) return { meters: known, terms };
+  return { meters: await lockMeters(tx, meterIds), terms: await readTerms(tx, occasions, now) };
+}
+
+/** The second: the ledger's entries. The third is `saveSales`. */
+export async function enterSales(
+  tx: Session,
+  orders: readonly SaleOrder[],
+  { meters, terms }: SaleBasis,
+): Promise<Sale[]> {
   if (orders.length === 0) return [];
-  const meters = await lockMeters(
-    tx,
-    orders.map(({ meterId }) => meterId),
-  );
-  const terms = await readTerms(tx, orders, now);
   const books = new Books(meters);
   const sold = orders.map((order, index) => books.sell(order, terms[index]));
   const ids = await postAll(
@@ -73,9 +95,7 @@ export async function sellAll(tx: Session, orders: readonly SaleOrder[], now?: D
       entries,
     })),
   );
-  const sales = sold.map(({ sale }, index) => Object.assign(sale, { transactionId: ids[index] ?? '' }));
-  await saveSales(tx, sales);
-  return sales;
+  return sold.map(({ sale }, index) => Object.assign(sale, { transactionId: ids[index] ?? '' }));
 }
 
 interface Sold {
@@ -89,8 +109,8 @@ class Books {
   /** By meter and month. */
   readonly #bought = new Map<string, { units: bigint; isFeeCharged: boolean }>();
 
-  constructor(meters: Map<string, MeterAccounts>) {
-    this.#meters = meters;
+  constructor(meters: ReadonlyMap<string, MeterAccounts>) {
+    this.#meters = new Map(meters);
   }
 
   sell(order: SaleOrder, terms: Terms | undefined): Sold {

@@ -58,9 +58,8 @@ export interface Facts {
  * transaction must plan by indexes: on a young database the plans read whole tables otherwise.
  */
 export async function readFacts(tx: Session, notices: readonly Notice[]): Promise<Facts> {
-  // First: an answer that is stored meanwhile is then found with its prompt, and not missed by both looks.
-  const isUnderWay = await hasPromptUnderWay(tx);
-  const prompts = await lockPrompts(tx, notices);
+  // In this order: an answer that is stored meanwhile is then found with its prompt, and not missed by both looks.
+  const [isUnderWay, prompts] = await Promise.all([hasPromptUnderWay(tx), lockPrompts(tx, notices)]);
   const { payments, meters, currency } = await readKnown(tx, notices, prompts);
   const asked = new Set(
     notices.filter(({ channel }) => channel === 'query').map((n) => n.checkout_request_id),

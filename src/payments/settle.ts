@@ -1,9 +1,9 @@
 import type { Session } from '../database/database.js';
 import { DomainError } from '../errors.js';
-import type { Sale } from '../ledger/sale.js';
+import { lockSales, type Sale } from '../ledger/sale.js';
 import { readFacts, type Facts } from './facts.js';
 import { judge, type Rules, type Verdict } from './judge.js';
-import { enterMoney } from './enter-money.js';
+import { enterMoney, occasionsOf } from './enter-money.js';
 import { keepApart } from './keep-apart.js';
 import type { Notice } from './notice.js';
 import type { Outcome } from './payment.js';
@@ -32,7 +32,8 @@ export class Overtaken extends Error {}
 /**
  * [P-1] for a group of notices, no two of them about the same receipt, prompt or callback, in one transaction: payments,
  * ledger, balance commands, prompts. Locks are taken in the one order that keeps everybody from waiting in a circle:
- * prompts, receipts, accounts.
+ * prompts, receipts, accounts. What needs no answer of another travels with it: six ways to the database, not twelve,
+ * done in the order in which they are asked.
  * @param tx planned by indexes
  * @param suspend keeps what would be credited in suspense: it could not be sold
  */
@@ -50,21 +51,17 @@ export async function settle(
       return { one, notice: one.notice, verdict: judge(one.notice, known, rules) };
     }),
   ).map(({ one, verdict }) => ({ verdict, payment: paymentOf(one, verdict, facts, suspend) }));
-  const ids = await insertPayments(
-    tx,
-    judged.flatMap(({ payment }) => payment ?? []),
-  );
+  const payments = judged.flatMap(({ payment }) => payment ?? []);
+  const [ids, basis] = await Promise.all([
+    insertPayments(tx, payments),
+    lockSales(tx, occasionsOf(payments)),
+  ]);
   const settled = judged.map((one) => Object.assign(one, withId(one.verdict, one.payment, ids)));
-  const sales = await enterMoney(
-    tx,
-    settled.flatMap(({ payment, payment_id }) =>
-      payment === null || payment_id === null ? [] : [{ payment, payment_id }],
-    ),
+  const stored = settled.flatMap(({ payment, payment_id }) =>
+    payment === null || payment_id === null ? [] : [{ payment, payment_id }],
   );
-  await closePrompts(
-    tx,
-    settled.flatMap((one) => endOf(one.verdict, one.payment, one.payment_id)),
-  );
+  const ends = settled.flatMap((one) => endOf(one.verdict, one.payment, one.payment_id));
+  const [sales] = await Promise.all([enterMoney(tx, stored, basis), closePrompts(tx, ends)]);
   return settled.map(({ outcome, payment_id, payment }) => {
     const sale = payment_id === null ? undefined : sales.get(payment_id);
     return { outcome, payment_id, payment, sale: sale ?? null };
