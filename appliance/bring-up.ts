@@ -13,6 +13,7 @@ import type { SoleBroker } from '../src/operation/sole-broker.js';
 import { prepareQueue } from '../src/batches/queue.js';
 import { readCertificates } from '../src/broker/certificates.js';
 import { closeAllBrokers } from '../src/broker/runtime.js';
+import { closeForwarder } from '../src/forward/runtime.js';
 import { watchLedger } from '../src/ledger/audit.js';
 import { prepareAccounts } from './accounts.js';
 import type { Closing } from './closing.js';
@@ -75,6 +76,8 @@ export async function bringUp({ root, environment, progress, closing, stopping }
     () => startNodeRed(front.server, require(join(root, 'settings.js')) as Record<string, unknown>),
     () => `${installed.tabs} tabs ${installed.outcome === 'kept' ? 'of yours' : 'installed'}`,
   );
+  // After the broker: what that still settles is kept for NATS.
+  closing.add('forwarding', () => closeForwarder());
   // After Node-RED: a broker outlives its node for a while, for a redeploy.
   closing.add('broker', () => closeAllBrokers({ drainMs: 500 }));
   closing.add('Node-RED', () => runtime?.stop() ?? Promise.resolve());
@@ -100,16 +103,17 @@ function checkCertificates(environment: Environment): void {
 }
 
 function warnOfMissingCertificates(environment: Environment, progress: Progress): void {
-  if (environment.DEVICE_AUTH_METHOD === 'mtls' && environment.VIRTUAL_METERS > 0)
+  if (environment.DEVICE_AUTH_METHOD !== 'mtls') return;
+  if (environment.VIRTUAL_METERS > 0)
     progress.warn(
       'DEVICE_AUTH_METHOD=mtls: virtual meters have no certificates and are refused; set VIRTUAL_METERS=0',
     );
+  if (environment.MOCK_SYNC)
+    progress.warn('DEVICE_AUTH_METHOD=mtls: mocks have no certificates and are refused; set MOCK_SYNC=off');
 }
 
 /** Told before anything heavy has begun; the broker itself opens the port much later ([C-4]). */
 function refuseBusyPort(host: string, way: MqttWay): Promise<void> {
-  if (environment.MOCK_SYNC)
-    progress.warn('DEVICE_AUTH_METHOD=mtls: mocks have no certificates and are refused; set MOCK_SYNC=off');
   return new Promise((resolve, reject) => {
     const probe = createServer();
     probe.once('error', (error) => reject(portError(error, way, host)));

@@ -6,10 +6,25 @@ import { secretOf } from './secrets.js';
 const neededByNodes = new Set([
   'DATABASE_URL',
   'MQTT_PASSWORD',
+  'NATS_URL',
+  'NATS_NKEY',
+  'NATS_TOKEN',
+  'NATS_PASSWORD',
   'PAYMENT_CONSUMER_KEY',
   'PAYMENT_CONSUMER_SECRET',
   'PAYMENT_PASSKEY',
 ]);
+
+/** As paths that hold wherever Node-RED runs. */
+const files = [
+  'MQTT_TLS_CERT',
+  'MQTT_TLS_KEY',
+  'MQTT_TLS_CA',
+  'NATS_CREDS',
+  'NATS_TLS_CERT',
+  'NATS_TLS_KEY',
+  'NATS_TLS_CA',
+] as const;
 
 export interface Found {
   readonly databaseUrl: string;
@@ -26,8 +41,7 @@ export function exportToFlows(environment: Environment, found: Found): void {
     if (!secret || neededByNodes.has(name)) process.env[name] = environment.texts.get(name) ?? '';
   }
   process.env['DATABASE_URL'] = found.databaseUrl;
-  for (const file of ['MQTT_TLS_CERT', 'MQTT_TLS_KEY', 'MQTT_TLS_CA'] as const)
-    process.env[file] = environment[file] ?? '';
+  for (const file of files) process.env[file] = environment[file] ?? '';
   // Our own flows use the way in that is there.
   if (environment.MQTT_BROKER_HOST === undefined)
     process.env['MQTT_USE_TLS'] = String(!environment.MQTT_ALLOW_PLAINTEXT);

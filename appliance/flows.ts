@@ -10,7 +10,7 @@ export interface Installed {
   readonly newer: readonly string[];
 }
 
-/** Credentials of shipped config nodes: references only, so that no secret stands in a file ([S-3]). */
+/** Credentials of shipped nodes: references only, so that no secret stands in a file ([S-3]). */
 const references: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'meter-mqtt': { user: '${MQTT_USERNAME}', password: '${MQTT_PASSWORD}' },
   'meter-keyring': { masterKey: '${MASTER_KEY}' },
@@ -19,6 +19,12 @@ const references: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     consumerKey: '${PAYMENT_CONSUMER_KEY}',
     consumerSecret: '${PAYMENT_CONSUMER_SECRET}',
     passkey: '${PAYMENT_PASSKEY}',
+  },
+  'nats-forward': {
+    user: '${NATS_USER}',
+    password: '${NATS_PASSWORD}',
+    token: '${NATS_TOKEN}',
+    nkey: '${NATS_NKEY}',
   },
 };
 

@@ -113,7 +113,7 @@ async function takeOwn(parts: Parts, message: Message, emit: Emit): Promise<void
     const { reports, rejected } = await sync.judge(inputs, message.topic ?? '', wait);
     parts.progress.count('rejected', rejected.length);
     if (rejected.length > 0) emit({ rejected: outcome(message, 'rejected', rejected) });
-    await applyReports(parts, message, { reports }, emit, wait.signal);
+    await applyReports(parts, message, { reports }, emit, { signal: wait.signal });
   });
 }
 
@@ -122,19 +122,22 @@ async function applyReports(
   message: Message,
   { reports }: Pick<Sorted, 'reports'>,
   emit: Emit,
-  signal: AbortSignal = host.signal,
+  own?: { readonly signal: AbortSignal },
 ): Promise<void> {
   if (reports.length === 0) return;
   let result: ConsumptionResult;
   try {
+    const { signal } = own ?? host;
     result = await sync.apply(reports, { signal, onHold: (reason) => log.held(reason) });
   } catch (error) {
     release(reports);
     throw updateFailure(error);
   }
   const { applied, duplicate, rejected } = result;
-  settle(applied);
-  settle(duplicate);
+  if (own === undefined) {
+    settle(applied);
+    settle(duplicate);
+  }
   // Theirs is the quarantine now, and the flow's deadline until it holds them.
   release(rejected);
   progress.count('applied', applied.length);

@@ -1,4 +1,4 @@
-import { deliveries } from '../src/broker/deliveries.js';
+import { deliveries, type Passing } from '../src/broker/deliveries.js';
 
 /** A delivery, or a reading or rejection, which is a part of one. */
 interface Delivered {
@@ -23,12 +23,19 @@ export function release(items: readonly Delivered[]): void {
   for (const { delivery, part } of items) if (delivery !== 0) deliveries.release(delivery, part);
 }
 
-/** Their outcome is committed. */
-export function settle(items: readonly Delivered[]): void {
+/** They are accepted, and committed where there is something to commit. */
+export function settle(items: readonly (Delivered & Passing)[]): void {
   for (const { delivery } of items) if (delivery !== 0) deliveries.settle(delivery);
+  deliveries.journal?.pass(items);
 }
 
-/** The same for readings or rejections, which are parts of a delivery. */
-export function settleParts(items: readonly Part[]): void {
+/** The same for readings, which are parts of a delivery. */
+export function settleParts(items: readonly (Part & Passing)[]): void {
   for (const { delivery, part } of items) if (delivery !== 0) deliveries.settle(delivery, part);
+  deliveries.journal?.pass(items);
+}
+
+/** They are in quarantine: acknowledged, too, and never forwarded. */
+export function settleRefused(items: readonly Part[]): void {
+  for (const { delivery, part } of items) if (delivery !== 0) deliveries.settle(delivery, part, 'refused');
 }

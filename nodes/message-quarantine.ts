@@ -3,7 +3,7 @@ import type { Database } from '../src/database/database.js';
 import { createQuarantine } from '../src/readings/quarantine.js';
 import type { Rejection } from '../src/readings/reading.js';
 import { defineNode } from './define-node.js';
-import { hold, release, settleParts } from './held.js';
+import { hold, release, settleRefused } from './held.js';
 import { outcome } from './outcome.js';
 import { showProgress } from './progress.js';
 
@@ -27,7 +27,7 @@ export default function (RED: NodeAPI): void {
           progress.begin(rejections.length);
           try {
             await quarantine.keep(rejections, { signal: host.signal });
-            settleParts(rejections);
+            settleRefused(rejections);
             progress.count('quarantined', rejections.length);
             emit({ quarantined: outcome(message, 'quarantined', rejections) });
           } catch (error) {

@@ -105,7 +105,7 @@ export class Acceptance implements PublishAcceptor {
     try {
       await unsettled(pending.delivery);
       this.giveUps.forget(pending.delivery);
-      deliveries.settle(pending.id);
+      deliveries.settle(pending.id, undefined, 'refused');
     } catch (error) {
       this.parts.log.warn('A message that no flow settled could not be quarantined', {
         error: String(error),

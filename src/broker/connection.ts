@@ -7,6 +7,7 @@ import { AedesStream } from './aedes-stream.js';
 import type { Arrival } from './arrival.js';
 import type { ClientCertificate } from './client-certificate.js';
 import type { ConnectionHost } from './connection-host.js';
+import { deliveries } from './deliveries.js';
 import { Departure } from './departure.js';
 import { dispatch } from './dispatch.js';
 import { Guard } from './guard.js';
@@ -17,6 +18,7 @@ import { readConnect } from './packet/connect.js';
 import type { Bucket } from './rate.js';
 import type { Session } from './sessions.js';
 import { TopicCache } from './topic-cache.js';
+import { Turns } from './turns.js';
 
 const CONNACK = 0x20;
 
@@ -64,6 +66,7 @@ export class Connection {
   /** PINGREQ of the chunk in hand. */
   private pings = 0;
   private ended = false;
+  private turns_: Turns | null = null;
 
   constructor(
     { socket, address, certificate }: Arrival,
@@ -92,6 +95,11 @@ export class Connection {
   get holdLimitMs(): number {
     const { holdMs, holdMinMs } = this.host.limits;
     return this.keepAliveMs > 0 ? Math.max(this.keepAliveMs * 1.5, holdMinMs) : holdMs;
+  }
+
+  /** Of its deliveries, while a journal is kept. */
+  turns(): Turns {
+    return (this.turns_ ??= new Turns());
   }
 
   refuse(code: RefusalCode): void {
@@ -185,6 +193,7 @@ export class Connection {
     this.state = 'closed';
     this.closedAt = elapsedMs();
     this.guard.forget();
+    this.turns_?.close(deliveries.journal);
     this.host.closed(this, this.reason ?? reason, saidNothing);
     this.stream?.destroy();
   }

@@ -1,5 +1,7 @@
+import type { Session } from '../database/database.js';
 import { elapsedMs } from './clock.js';
 import type { Delivery } from './delivery.js';
+import type { Turns } from './turns.js';
 
 /** One acknowledgement that is owed. Methods on a prototype, not closures: 60,000 of these are made per second. */
 export interface Pending {
@@ -16,16 +18,50 @@ export interface Pending {
   /** Parts that are not settled, held ones included. */
   partsOpen: number;
   partsHeld: number;
+  /** Parts that are in quarantine; without parts, 1 when all of it is. */
+  refused: number;
+  /** `settled`: its outcome is committed, it waits for its turn; `entered`: the journal has it; `gone`: left the table. */
+  state: 'open' | 'settled' | 'entered' | 'gone';
+  /** Those of its client, while a journal is kept. */
+  turns: Turns | null;
   readonly bytes: number;
   readonly delivery: Delivery;
   readonly owner: DeliveryOwner;
   /** How long a hold may last before the client would think the broker dead. */
   holdLimitMs(): number;
+  /** The order of its client, made when it is first asked for; null when there is none to keep. */
+  turnsOfClient(): Turns | null;
   /** The outcome is committed. */
   acknowledge(): void;
   /** It will not be acknowledged: close the client, it sends again. */
   abandon(reason: string): void;
 }
+
+/** Where accepted messages are kept for a forwarder before they are acknowledged ([L-2]). */
+export interface Journal {
+  /** In the order of the calls; each is acknowledged (`DeliveryTable.acknowledge`) once it is committed. */
+  add(pending: Pending): void;
+  /** Takes those of QoS 0, for which nobody waits; passes over the others. */
+  pass(items: readonly Passing[]): void;
+  /** In a transaction of the caller's, together with what makes it accepted: a message that was in quarantine. */
+  write(tx: Session, message: Omit<Delivery, 'delivery' | 'pattern' | 'user_id'> & Replayed): Promise<void>;
+}
+
+interface Replayed {
+  readonly replayed: true;
+  /** How many of its readings are refused still. */
+  readonly refused: number;
+}
+
+/** What a store has accepted: a message, or a reading of one. Only those of QoS 0 pass. */
+export type Passing = Pick<Delivery, 'topic' | 'qos' | 'received_at'> & {
+  /** Null: not from a device over MQTT. */
+  readonly device_id: string | null;
+  readonly meter_id: string;
+  /** Of a reading in Protobuf its own bytes, see `message`. */
+  readonly payload?: string | Buffer;
+  readonly message?: string | Buffer;
+};
 
 /** What a part of a split delivery is. */
 const part = { offered: 0, held: 1, settled: 2 } as const;
@@ -60,20 +96,39 @@ export class DeliveryTable {
   private bytes = 0;
   private givenUp = 0;
   private settled = 0;
+  private journal_: Journal | null = null;
+
+  /** Null while nobody forwards, which then costs nothing. */
+  get journal(): Journal | null {
+    return this.journal_;
+  }
+
+  /** Without one, what waits for its turn is acknowledged; what a journal has, that one still acknowledges. */
+  keepJournal(journal: Journal | null): void {
+    this.journal_ = journal;
+    if (journal !== null) return;
+    for (const pending of this.open_.values()) if (pending.state === 'settled') this.acknowledge(pending);
+  }
 
   open(pending: Pending): number {
     const id = ++this.last;
     pending.id = id;
+    if (this.journal_ !== null) this.takeTurn(pending);
     this.open_.set(id, pending);
     this.bytes += pending.bytes;
     pending.owner.opened(pending.bytes);
     return id;
   }
 
+  /** Its client came back over another connection, and sent it again: its turn is among what that one brings. */
+  moved(pending: Pending): void {
+    if (this.journal_ !== null && pending.state === 'open') this.takeTurn(pending);
+  }
+
   /** One delivery, many readings: acknowledged when each part (0 … parts-1) is settled. Again: no change. */
   split(id: number, parts: number): void {
     const pending = this.open_.get(id);
-    if (pending === undefined || pending.parts !== null || parts < 1) return;
+    if (pending?.state !== 'open' || pending.parts !== null || parts < 1) return;
     pending.parts = new Uint8Array(parts);
     pending.partsOpen = parts;
   }
@@ -102,7 +157,7 @@ export class DeliveryTable {
    */
   release(id: number, index?: number): void {
     const pending = this.open_.get(id);
-    if (pending === undefined || pending.held === 0) return;
+    if (pending?.state !== 'open' || pending.held === 0) return;
     if (pending.parts !== null && index !== undefined) {
       if (pending.parts[index] !== part.held) return;
       pending.parts[index] = part.offered;
@@ -111,18 +166,30 @@ export class DeliveryTable {
     this.letGo(pending);
   }
 
-  /** The outcome of a delivery, or of one part, is committed. Unknown ids and repeats are ignored. */
-  settle(id: number, index?: number): void {
+  /**
+   * The outcome of a delivery, or of one part, is committed; `refused`: in quarantine. Unknown ids and repeats are
+   * ignored. What a journal is kept of is acknowledged once it is in there, too; what is refused as a whole never is.
+   */
+  settle(id: number, index?: number, outcome: 'accepted' | 'refused' = 'accepted'): void {
     const pending = this.open_.get(id);
-    if (pending === undefined) return;
+    if (pending?.state !== 'open') return;
+    const isRefused = outcome === 'refused';
     if (pending.parts !== null && index !== undefined) {
       const before = pending.parts[index];
       if (before === undefined || before === part.settled) return;
       pending.parts[index] = part.settled;
       if (before === part.held) pending.partsHeld--;
+      if (isRefused) pending.refused++;
       // The other parts are somebody else's.
       if (--pending.partsOpen > 0) return this.letGo(pending);
-    }
+    } else if (isRefused) pending.refused = pending.parts?.length ?? 1;
+    if (this.journal_ === null || pending.refused === (pending.parts?.length ?? 1)) this.acknowledge(pending);
+    else this.awaitJournal(pending, this.journal_);
+  }
+
+  /** Its outcome is committed, and it is in the journal if one is kept. */
+  acknowledge(pending: Pending): void {
+    if (pending.state === 'gone') return;
     this.remove(pending);
     this.settled++;
     pending.acknowledge();
@@ -177,6 +244,21 @@ export class DeliveryTable {
     return [...this.open_.values()].filter((pending) => pending.owner === owner && matches(pending));
   }
 
+  private takeTurn(pending: Pending): void {
+    pending.turns = pending.turnsOfClient();
+    pending.turns?.join(pending);
+  }
+
+  /** Still held: the database may be away. Only its acknowledgement is missing, so no flow is offered it again. */
+  private awaitJournal(pending: Pending, journal: Journal): void {
+    pending.state = 'settled';
+    if (pending.held === 0) pending.held = elapsedMs();
+    pending.partsOpen = 0;
+    pending.partsHeld = 0;
+    if (pending.turns === null) enter(pending, journal);
+    else pending.turns.advance(journal);
+  }
+
   /** Unless a store holds another part of it. */
   private letGo(pending: Pending): void {
     if (pending.held === 0 || pending.partsHeld > 0) return;
@@ -195,9 +277,17 @@ export class DeliveryTable {
 
   private remove(pending: Pending): void {
     this.open_.delete(pending.id);
+    pending.state = 'gone';
+    if (this.journal_ !== null) pending.turns?.advance(this.journal_);
     this.bytes -= pending.bytes;
     pending.owner.closed(pending.bytes);
   }
+}
+
+/** Its turn has come. */
+export function enter(pending: Pending, journal: Journal): void {
+  pending.state = 'entered';
+  journal.add(pending);
 }
 
 /** The one table of this process. */

@@ -2,6 +2,7 @@ import type { Connection } from './connection.js';
 import type { Delivery } from './delivery.js';
 import type { DeliveryOwner, Pending } from './deliveries.js';
 import type { Owed } from './acks.js';
+import type { Turns } from './turns.js';
 
 export interface PublishAcceptor extends DeliveryOwner {
   /** The outcome of a PUBLISH is committed. */
@@ -17,6 +18,9 @@ export class InboundPublish implements Pending, Owed {
   parts: Uint8Array | null = null;
   partsOpen = 0;
   partsHeld = 0;
+  refused = 0;
+  state: Pending['state'] = 'open';
+  turns: Turns | null = null;
   acknowledged = false;
 
   constructor(
@@ -34,6 +38,10 @@ export class InboundPublish implements Pending, Owed {
 
   holdLimitMs(): number {
     return this.connection.holdLimitMs;
+  }
+
+  turnsOfClient(): Turns {
+    return this.connection.turns();
   }
 
   acknowledge(): void {

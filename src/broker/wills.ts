@@ -5,6 +5,7 @@ import { elapsedMs } from './clock.js';
 import type { Delivery } from './delivery.js';
 import { type DeliveryOwner, type Pending, deliveries } from './deliveries.js';
 import type { Will } from './packet/connect.js';
+import type { Turns } from './turns.js';
 
 /** The will of a device on its way to the database. Nobody sends it again, so it is never given up for a client. */
 export class WillDelivery implements Pending {
@@ -14,6 +15,9 @@ export class WillDelivery implements Pending {
   parts: Uint8Array | null = null;
   partsOpen = 0;
   partsHeld = 0;
+  refused = 0;
+  state: Pending['state'] = 'open';
+  turns: Turns | null = null;
   offered: number;
 
   constructor(
@@ -27,6 +31,11 @@ export class WillDelivery implements Pending {
 
   holdLimitMs(): number {
     return Number.POSITIVE_INFINITY;
+  }
+
+  /** It is the last of its client, and alone. */
+  turnsOfClient(): null {
+    return null;
   }
 
   acknowledge(): void {

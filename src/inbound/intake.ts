@@ -155,6 +155,7 @@ export class Intake implements DeliveryOwner {
     if (before === undefined || before.abandoned || !before.isSame(topic, payload)) return false;
     before.session = session;
     session.owe(before);
+    deliveries.moved(before);
     return true;
   }
 
@@ -225,7 +226,7 @@ export class Intake implements DeliveryOwner {
     try {
       await unsettled(pending.delivery);
       this.giveUps.forget(pending.delivery);
-      deliveries.settle(pending.id);
+      deliveries.settle(pending.id, undefined, 'refused');
     } catch (error) {
       this.options.log?.warn('A message that no flow settled could not be quarantined', {
         error: String(error),

@@ -1,6 +1,7 @@
 import type { Delivery } from '../broker/delivery.js';
 import type { DeliveryOwner, Pending } from '../broker/deliveries.js';
 import { elapsedMs } from '../broker/clock.js';
+import type { Turns } from '../broker/turns.js';
 import type { Rejection } from '../readings/reading.js';
 import type { InboundSession } from './session.js';
 
@@ -18,6 +19,9 @@ export class InboundMessage implements Pending {
   parts: Uint8Array | null = null;
   partsOpen = 0;
   partsHeld = 0;
+  refused = 0;
+  state: Pending['state'] = 'open';
+  turns: Turns | null = null;
   acknowledged = false;
   readonly arrived = this.offered;
   /** Set once its device is known; a delivery is opened with it. */
@@ -38,6 +42,10 @@ export class InboundMessage implements Pending {
   /** We keep this connection alive ourselves, so the broker waits as long as the database is away. */
   holdLimitMs(): number {
     return Infinity;
+  }
+
+  turnsOfClient(): Turns {
+    return this.session.turns;
   }
 
   acknowledge(): void {

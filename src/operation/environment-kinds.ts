@@ -14,6 +14,16 @@ export const name = pattern<string>(
   /^[\w.-]{1,64}$/,
   (found) => found,
 );
+export const streamName = pattern<string>(
+  '1 to 64 characters without white space and . * > / \\',
+  /^[^\s.*>/\\]{1,64}$/,
+  (found) => found,
+);
+export const subjectPrefix = pattern<string>(
+  'tokens of letters, digits, _ and -, joined by dots',
+  /^(?=.{1,64}$)[\w-]+(?:\.[\w-]+)*$/,
+  (found) => found,
+);
 export const host = pattern<string>(
   'a host name or an address, without scheme and port',
   /^(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252}[A-Za-z0-9])?\.?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:%\w+)?)$/,

@@ -10,7 +10,9 @@ export function ruleProblems(environment: Environment): string[] {
   problems.push(...tlsProblems(environment));
   if (set('NATS_USER') !== set('NATS_PASSWORD'))
     problems.push('NATS_USER and NATS_PASSWORD belong together.');
-  const logins = (['NATS_CREDS', 'NATS_TOKEN', 'NATS_USER'] as const).filter(set);
+  if (set('NATS_TLS_CERT') !== set('NATS_TLS_KEY'))
+    problems.push('NATS_TLS_CERT and NATS_TLS_KEY belong together.');
+  const logins = (['NATS_CREDS', 'NATS_NKEY', 'NATS_TOKEN', 'NATS_USER'] as const).filter(set);
   if (logins.length > 1) problems.push(`${logins.join(' and ')} are different logins to NATS: keep one.`);
   if (set('JWT_SECRET') && set('JWT_JWKS_URL'))
     problems.push('JWT_SECRET and JWT_JWKS_URL exclude each other: keep one.');

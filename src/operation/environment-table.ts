@@ -175,23 +175,47 @@ export const groups = {
     }),
   },
   'NATS and Redis': {
-    NATS_URL: optional(kind.url('nats', 'tls', 'ws', 'wss'), {
-      meaning: 'JetStream forwarding',
-      later: true,
+    NATS_URL: optional(kind.list(kind.url('nats', 'tls', 'ws', 'wss')), {
+      meaning: 'every accepted message goes to JetStream there; several servers by commas; unset: off',
+      secret: true,
     }),
-    NATS_STREAM: given(kind.name, { default: 'METERFLOW', meaning: 'stream', later: true }),
-    NATS_SUBJECT_PREFIX: given(kind.name, {
+    NATS_STREAM: given(kind.streamName, { default: 'METERFLOW', meaning: 'stream, made when it is missing' }),
+    NATS_SUBJECT_PREFIX: given(kind.subjectPrefix, {
       default: 'meterflow',
       meaning: 'prefix of the subjects',
       later: true,
     }),
     NATS_CREDS: optional(kind.file, {
-      meaning: 'credentials file; or a token; or user and password',
-      later: true,
+      meaning: 'credentials file; or an nkey; or a token; or user and password',
     }),
-    NATS_TOKEN: optional(kind.text, { meaning: 'token', secret: true, later: true }),
-    NATS_USER: optional(kind.text, { meaning: 'user', later: true }),
-    NATS_PASSWORD: optional(kind.text, { meaning: 'password', secret: true, later: true }),
+    NATS_NKEY: optional(kind.text, { meaning: 'seed of an nkey (SU…)', secret: true }),
+    NATS_TOKEN: optional(kind.text, { meaning: 'token', secret: true }),
+    NATS_USER: optional(kind.text, { meaning: 'user' }),
+    NATS_PASSWORD: optional(kind.text, { meaning: 'password', secret: true }),
+    NATS_TLS_CA: optional(kind.file, {
+      meaning: 'PEM file: the CA to trust; unset: the public authorities',
+    }),
+    NATS_TLS_CERT: optional(kind.file, {
+      meaning: 'PEM file: our certificate, for servers that ask for one',
+    }),
+    NATS_TLS_KEY: optional(kind.file, { meaning: 'PEM file: its key' }),
+    NATS_STREAM_MAX_AGE_HOURS: given(kind.integer(0, 1_000_000), {
+      default: '168',
+      meaning: 'how long a stream that we make keeps a message; 0: for ever',
+    }),
+    NATS_STREAM_MAX_BYTES: given(kind.integer(0, 999_999_999_999_999), {
+      default: '0',
+      meaning: "its size; 0: as the server's limits allow",
+    }),
+    NATS_STREAM_REPLICAS: given(kind.integer(1, 5), { default: '1', meaning: 'its replicas in a cluster' }),
+    NATS_DUPLICATE_WINDOW_SECONDS: given(kind.integer(1, 86_400), {
+      default: '120',
+      meaning: 'how long it knows a message that was sent twice',
+    }),
+    NATS_JOURNAL_HOURS: given(kind.integer(1, 8760), {
+      default: '24',
+      meaning: 'how long forwarded messages are kept, to fill a stream that comes back empty',
+    }),
     REDIS_URL: optional(kind.url('redis', 'rediss'), {
       meaning: 'fan-out and cache shared by instances',
       secret: true,

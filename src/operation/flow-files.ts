@@ -25,6 +25,7 @@ const order = [
   'devices',
   'device-keys',
   'mock-sync',
+  'nats',
   'readings',
   'quarantine',
   'submit',

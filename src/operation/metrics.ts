@@ -302,5 +302,38 @@ export const metrics = {
     help: 'Places where the books are not what they must be, by the last look',
     registers,
   }),
+  forwarded: new Counter({
+    name: 'meterflow_forwarded_messages_total',
+    help: 'Messages that JetStream has acknowledged, by QoS: 1 (also 2) from the journal, 0 as they came',
+    labelNames: ['qos'],
+    registers,
+  }),
+  forwardDropped: new Counter({
+    name: 'meterflow_forward_dropped_total',
+    help: 'Messages that will never be in JetStream: qos 0 (too many wait), journal (older than it is kept), too large',
+    labelNames: ['reason'],
+    registers,
+  }),
+  forwardBacklog: new Gauge({
+    name: 'meterflow_forward_backlog',
+    help: 'Messages in the journals of all instances that JetStream has not acknowledged',
+    registers,
+  }),
+  forwardLag: new Gauge({
+    name: 'meterflow_forward_lag_seconds',
+    help: 'Age of the oldest message that JetStream has not acknowledged',
+    registers,
+  }),
+  forwardConnected: new Gauge({
+    name: 'meterflow_forward_connected',
+    help: '1 while messages go to JetStream; 0 also when nobody forwards',
+    registers,
+  }),
+  forwardSeconds: new Histogram({
+    name: 'meterflow_forward_seconds',
+    help: 'From the arrival of a message to its acknowledgement by JetStream, of the oldest of each journal row',
+    buckets: [...seconds, 60, 600, 3600],
+    registers,
+  }),
   databaseUp: new Gauge({ name: 'meterflow_database_up', help: '1 while the database answers', registers }),
 } as const;

@@ -1,7 +1,7 @@
 import type { Database } from '../database/database.js';
 
 /** The tables that are partitioned by UTC day. */
-export type DailyTable = 'meter_readings' | 'device_messages';
+export type DailyTable = 'meter_readings' | 'device_messages' | 'forward_journal';
 
 export interface Partitions {
   /** Makes the partitions of the days of these moments (Unix ms), where they are missing. */

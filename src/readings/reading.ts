@@ -24,6 +24,8 @@ export interface Reading {
    * own bytes of a Protobuf message.
    */
   readonly payload?: string | Buffer;
+  /** The whole message, of QoS 0 in Protobuf: nobody else keeps it. */
+  readonly message?: string | Buffer;
 }
 
 /** A reading, or a whole message, that is refused; what quarantine keeps. Plain data. */

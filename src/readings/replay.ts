@@ -1,4 +1,5 @@
 import { carriesConsumption, replayConsumption } from '../balances/consumption-replay.js';
+import { deliveries } from '../broker/deliveries.js';
 import type { Database, Session } from '../database/database.js';
 import { audit, type Caller } from '../devices/audit.js';
 import { DomainError } from '../errors.js';
@@ -180,6 +181,7 @@ async function record(
   // What is left of a message that is settled otherwise must not vanish with it.
   if (outcome !== 'refused' && rejected.length > 0) await insertRejections(tx, rejected);
   const at = await markReplayed(tx, row.id, outcome, first);
+  if (outcome !== 'refused' && row.topic !== '') await forwardReplayed(tx, row, rejected.length);
   await audit(tx, caller, {
     action: 'quarantine.replayed',
     subject: row.id,
@@ -203,6 +205,21 @@ async function record(
     reason: first?.reason ?? null,
   };
   return { replayed, counted };
+}
+
+/** Accepted now, so it goes where accepted messages go: the part that quarantine kept, as it came. */
+async function forwardReplayed(tx: Session, row: ReplayRow, refused: number): Promise<void> {
+  const { topic, qos, payload, device_id, meter_id } = row;
+  await deliveries.journal?.write(tx, {
+    topic,
+    qos,
+    payload,
+    device_id: device_id ?? '',
+    meter_id: meter_id ?? '',
+    received_at: row.received_at.getTime(),
+    replayed: true,
+    refused,
+  });
 }
 
 /** Who changed what about the time of a reading must be found again. */

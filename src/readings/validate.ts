@@ -131,6 +131,7 @@ function validatePart(
     topic: delivery.topic,
     qos: delivery.qos,
     payload,
+    ...(delivery.qos === 0 && payload !== delivery.payload ? { message: delivery.payload } : {}),
   });
 }
 

@@ -28,6 +28,7 @@ import meterLedger from '../../nodes/meter-ledger.js';
 import meterQuery from '../../nodes/meter-query.js';
 import mockDevice from '../../nodes/mock-device.js';
 import mqttAuthority from '../../nodes/mqtt-authority.js';
+import natsForward from '../../nodes/nats-forward.js';
 import paymentIntake from '../../nodes/payment-intake.js';
 import paymentPrompt from '../../nodes/payment-prompt.js';
 import paymentSimulator from '../../nodes/payment-simulator.js';
@@ -96,6 +97,7 @@ const all: ((RED: NodeAPI) => void)[] = [
   deviceEventList,
   meterLedger,
   meterQuery,
+  natsForward,
   apiError,
   anomalyList,
   anomalyWatch,
@@ -108,10 +110,10 @@ const all: ((RED: NodeAPI) => void)[] = [
   tokenHistory,
   tokenInjectAwait,
   tokenVendorSimulator,
+  mockDevice,
   virtualMeter,
 ];
 
-  mockDevice,
 export interface FlowMessage {
   readonly topic?: string;
   readonly payload?: unknown;
