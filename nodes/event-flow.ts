@@ -12,6 +12,16 @@ export function showEventFlow(host: Host<string>, database: Database, waiting: (
   let before = 0;
   let lagMost = 0;
   let problem: string | null = null;
+  let pace: string[] = [];
+
+  const tick = (): void => {
+    const perSecond = total - before;
+    const lag = `lag ${Math.round(lagMost * 1000).toLocaleString('en')} ms`;
+    pace = perSecond > 0 ? [`${perSecond.toLocaleString('en')} events/s`, lag] : [];
+    before = total;
+    lagMost = 0;
+    show();
+  };
 
   const show = (): void => {
     if (database.state === 'down')
@@ -19,18 +29,14 @@ export function showEventFlow(host: Host<string>, database: Database, waiting: (
     const open = waiting();
     const queue = open > 0 ? [`${open.toLocaleString('en')} waiting`] : [];
     if (problem !== null) return host.status('warning', [...queue, problem].join(' · '));
-    const perSecond = total - before;
-    const lag = `lag ${Math.round(lagMost * 1000).toLocaleString('en')} ms`;
-    before = total;
-    lagMost = 0;
-    if (perSecond > 0)
-      return host.status('ok', [`${perSecond.toLocaleString('en')} events/s`, ...queue, lag].join(' · '));
-    const sum = total > 0 ? `${total.toLocaleString('en')} events` : 'ready';
+    const [rate, lag] = pace;
+    if (rate !== undefined) return host.status('ok', [rate, ...queue, lag].join(' · '));
+    const sum = total > 0 ? `${total.toLocaleString('en')} published` : 'ready';
     host.status(open > 0 ? 'busy' : 'ok', [sum, ...queue].join(' · '));
   };
 
   const stopListening = database.onState(show);
-  const timer = setInterval(show, everyMs);
+  const timer = setInterval(tick, everyMs);
   timer.unref();
   return {
     published(lagSeconds: number): void {

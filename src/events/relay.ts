@@ -19,6 +19,8 @@ export interface EventRelayOptions {
   readonly instance: string;
   /** Events of one turn: claimed, published and written down together. */
   readonly batchMax?: number;
+  /** For how long nobody else takes the events of a turn: longer than the broker is waited for. */
+  readonly claimSeconds?: number;
   /** Days for which published events are kept; absent: for ever. */
   readonly keepDays?: number | undefined;
   /** In the order in which the broker got them. */
@@ -42,9 +44,6 @@ const pollMs = 1_000;
 const countMs = 1_000;
 const forgetMs = 3_600_000;
 const closeMs = 1_500;
-/** Longer than a turn may take: what the broker has not acknowledged by `sendMs` after the claim is given up. */
-const claimSeconds = 25;
-const lateClaimMs = 10_000;
 /** This run of the program: what an earlier one had claimed is free again. */
 const run = randomUUID().slice(0, 8);
 let relays = 0;
@@ -55,7 +54,8 @@ let relays = 0;
  * out first in a later turn, so an event may be published twice, but never before an earlier one of its device.
  */
 export function startEventRelay(database: Database, link: MqttLink, options: EventRelayOptions): EventRelay {
-  const { instance, batchMax = 500, keepDays, onPublished = () => {}, onState = () => {} } = options;
+  const { instance, batchMax = 500, claimSeconds = 25, keepDays } = options;
+  const { onPublished = () => {}, onState = () => {} } = options;
   // Two relays of one process are two.
   const claimer = { instance, run, relay: String(++relays) };
   const closing = new AbortController();
@@ -77,14 +77,14 @@ export function startEventRelay(database: Database, link: MqttLink, options: Eve
     while (isWanted && mayWork()) {
       isWanted = false;
       try {
-        await link.ready();
+        await link.ready(closing.signal);
         if (isFirst) await freeEarlierClaims(database, claimer);
         isFirst = false;
         while (mayWork() && (await turn()));
         show(null);
       } catch (error) {
         // The next poll tries again.
-        show(error instanceof Error ? error.message : String(error));
+        if (!closing.signal.aborted) show(error instanceof Error ? error.message : String(error));
       }
     }
   }
@@ -98,10 +98,10 @@ export function startEventRelay(database: Database, link: MqttLink, options: Eve
     const begun = performance.now();
     const claimed = await claimEvents(database, { most: batchMax, claimer, seconds: claimSeconds });
     if (claimed.length === 0) return false;
-    const isLate = performance.now() - begun > lateClaimMs || closing.signal.aborted;
+    // It might run out before the broker has answered, for which the link waits 10 s: somebody else would overtake us.
+    const isLate = performance.now() - begun > claimSeconds * 400 || closing.signal.aborted;
     let acknowledged = 0;
     try {
-      // A claim that came late might run out before the broker has answered: somebody else would overtake us.
       if (!isLate) acknowledged = await link.publishInOrder(claimed.map(publicationOf), cut.signal);
     } finally {
       await writeDown(claimed, acknowledged);
@@ -183,10 +183,11 @@ export function startEventRelay(database: Database, link: MqttLink, options: Eve
       await (
         await listening
       )();
-      // A turn ends by itself in some milliseconds; from a broker that does not answer nothing is awaited.
-      const late = delay(closeMs, undefined, { ref: false }).then(() => cut.abort());
-      await Promise.race([running, late]);
-      await running;
+      // A turn ends by itself in some milliseconds. What a broker does not answer is open again; what a database does
+      // not answer is published again by the next relay.
+      await Promise.race([running, delay(closeMs, undefined, { ref: false })]);
+      cut.abort();
+      await Promise.race([running, delay(closeMs, undefined, { ref: false })]);
     },
   };
 }

@@ -41,8 +41,11 @@ export interface MqttLink {
   /** False: it is our own embedded broker. */
   readonly isExternal: boolean;
   readonly trust: Trust | undefined;
-  /** Connects, and resolves when it is connected. @throws BROKER_UNAVAILABLE when that takes longer than 10 s */
-  ready(): Promise<void>;
+  /**
+   * Connects, and resolves when it is connected. @throws BROKER_UNAVAILABLE when that takes longer than 10 s; the
+   * signal's reason when it is aborted before
+   */
+  ready(signal?: AbortSignal): Promise<void>;
   /**
    * Resolves when the broker has acknowledged. @throws BROKER_UNAVAILABLE when there is no connection for 10 s, or no
    * acknowledgement; what was refused so is not sent later.
@@ -103,8 +106,8 @@ export function openMqttLink(options: MqttLinkOptions): MqttLink {
     password,
     isExternal,
     trust: options.trust,
-    async ready() {
-      await connected(performance.now() + timeoutMs);
+    async ready(signal) {
+      await connected(performance.now() + timeoutMs, signal);
     },
     async publish(publication) {
       const deadline = performance.now() + timeoutMs;
