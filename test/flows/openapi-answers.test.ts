@@ -125,10 +125,12 @@ describe('the API answers as its document says [H-18]', function () {
   const registerKey = 'POST /api/admin/devices/register';
   const rotateKey = 'POST /api/admin/devices/{meter_id}/rotate';
   const revokeKey = 'POST /api/admin/devices/{meter_id}/revoke';
+  const listKeys = 'GET /api/admin/devices/{meter_id}/keys';
   const keyed = { meter_id: 'KEYED', algorithm: 'hmac-sha256' };
   const rows: readonly [name: string, path: string, init: RequestInit | undefined, expected: string][] = [
     ['GET /devices', '/devices', undefined, '200'],
     ['GET /devices', '/devices?online=true&type=meter&sort=meter_id&order=asc&limit=100', undefined, '200'],
+    ['GET /devices', '/devices?search=meter&seen=false&revoked=false&mock=false', undefined, '200'],
     ['GET /devices', '/devices?page=1000000000', undefined, '200'],
     ['GET /devices', '/devices?limit=101', undefined, '400 SCHEMA_INVALID'],
     ['GET /devices', '/devices?mock=perhaps', undefined, '400 SCHEMA_INVALID'],
@@ -180,6 +182,9 @@ describe('the API answers as its document says [H-18]', function () {
     [rotateKey, '/api/admin/devices/KEYED/rotate', json('POST', { grace_seconds: -1 }), '400 SCHEMA_INVALID'],
     [rotateKey, '/api/admin/devices/NOBODY/rotate', json('POST', {}), '404 METER_UNKNOWN'],
     [rotateKey, '/api/admin/devices/METER001/rotate', json('POST', {}), '404 KEY_UNKNOWN'],
+    [listKeys, '/api/admin/devices/KEYED/keys', undefined, '200'],
+    [listKeys, '/api/admin/devices/METER001/keys', undefined, '200'],
+    [listKeys, '/api/admin/devices/NOBODY/keys', undefined, '404 METER_UNKNOWN'],
     [revokeKey, '/api/admin/devices/KEYED/revoke', json('POST', {}), '200'],
     [revokeKey, '/api/admin/devices/%00/revoke', json('POST', {}), '404 METER_UNKNOWN'],
     ['POST /mqtt/auth', '/mqtt/auth', json('POST', { username: 'iot_user', password: 'iot123' }), '200'],

@@ -1,8 +1,9 @@
 import { Type, type TSchema } from 'typebox';
 import type { IssuedKey, RevokedDevice, RotatedKey } from '../../devices/keys/device-keys.js';
 import { algorithms } from '../../devices/keys/key.js';
+import type { KeysOfDevice, KnownKey } from '../../devices/keys/key-list.js';
 import { newKey, rotation } from '../../devices/keys/key-schema.js';
-import { json, moment } from './answers.js';
+import { json, moment, nullOr } from './answers.js';
 import { named } from './lists.js';
 import { ref, type Parameter, type Paths, type Schemas } from './model.js';
 import { refusals } from './refusals.js';
@@ -36,7 +37,30 @@ const revoked = {
   revoked_at: moment(),
 } satisfies Record<keyof RevokedDevice, TSchema>;
 
+const known = {
+  key_id: Type.String({ format: 'uuid' }),
+  algorithm: Type.String({ enum: [...algorithms] }),
+  state: Type.String({
+    enum: ['current', 'grace', 'expired', 'revoked'],
+    description: 'grace: has a successor, and is good still.',
+  }),
+  due: Type.Boolean({ description: 'The current one, and to be rotated by now.' }),
+  created_at: moment(),
+  due_at: moment(),
+  expires_at: moment(),
+  revoked_at: nullOr(moment()),
+  last_used_at: nullOr(moment(), 'Up to a minute late.'),
+} satisfies Record<keyof KnownKey, TSchema>;
+
+const keysOfDevice = {
+  meter_id: Type.String(),
+  revoked_at: nullOr(moment(), 'Not null: its login is refused.'),
+  keys: Type.Array(ref('KnownKey'), { description: 'Newest first; the last 50.' }),
+} satisfies Record<keyof KeysOfDevice, TSchema>;
+
 export const deviceKeySchemas: Schemas = {
+  KnownKey: Type.Object(known),
+  KeysOfDevice: Type.Object(keysOfDevice),
   NewKey: newKey,
   Rotation: rotation,
   IssuedKey: Type.Object(issued),
@@ -100,6 +124,38 @@ export const deviceKeyPaths: Paths = {
           }),
         },
         ...refusals(['SCHEMA_INVALID', 'METER_UNKNOWN', 'KEY_UNKNOWN', 'RATE_LIMITED'], { body: true }),
+      },
+    },
+  },
+  '/api/admin/devices/{meter_id}/keys': {
+    get: {
+      operationId: 'listKeys',
+      tags,
+      summary: 'List the signing keys of a meter',
+      description: 'What it has and had, without secrets.',
+      parameters: [which],
+      responses: {
+        200: {
+          description: 'Its keys.',
+          content: json(ref('KeysOfDevice'), {
+            meter_id: 'METER001',
+            revoked_at: null,
+            keys: [
+              {
+                key_id: example.key_id,
+                algorithm: 'hmac-sha256',
+                state: 'current',
+                due: false,
+                created_at: example.created_at,
+                due_at: example.due_at,
+                expires_at: example.expires_at,
+                revoked_at: null,
+                last_used_at: '2026-11-20T12:15:00.000Z',
+              },
+            ],
+          } satisfies KeysOfDevice),
+        },
+        ...refusals(['METER_UNKNOWN']),
       },
     },
   },
