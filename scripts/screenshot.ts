@@ -1,10 +1,10 @@
-// npm run screenshot – docs/images/{ingestion,dashboard,payments}.png for the README, from the real thing.
+// npm run screenshot – docs/images/{ingestion,dashboard,devices,payments}.png for the README, from the real thing.
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import mqtt, { type MqttClient } from 'mqtt';
 import { startAppliance, type Appliance } from '../test/support/appliance.js';
-import { openBrowser, openPage, openTab } from '../test/support/browser.js';
+import { openBrowser, openPage, openTab, type Browser } from '../test/support/browser.js';
 
 const images = resolve(__dirname, '../docs/images');
 /** So long the curves of the dashboard grow before the picture is taken. */
@@ -23,6 +23,7 @@ async function main(): Promise<void> {
     await dashboard.goto(`${appliance.url}/dashboard`);
     await catchUp(meter);
     await dashboard.screenshot({ path: join(images, 'dashboard.png') });
+    await pictureOfDevices(browser, appliance);
     const payments = await openPage(browser, 1360, 850, 2);
     await payments.goto(`${appliance.url}/dashboard/payments`);
     await payments.locator('[data-meter="DEMO-04"] .mfpm-pay').click();
@@ -43,18 +44,46 @@ async function main(): Promise<void> {
   }
 }
 
+/** A registry as after a day in the field, with the card of the one that was added last. */
+async function pictureOfDevices(browser: Browser, appliance: Appliance): Promise<void> {
+  for (const device of others) await register(appliance, device);
+  const devices = await openPage(browser, 1360, 850, 2);
+  await devices.goto(`${appliance.url}/dashboard/devices`);
+  await devices.locator('.mfdl-add').click();
+  for (const [name, text] of Object.entries({ name: 'Shop 7', location: 'Market', meter_id: 'METER007' }))
+    await devices.locator(`[data-field="${name}"]`).fill(text);
+  await devices.locator('.mfdf-save').click();
+  await devices.locator('.mfdc-code svg').waitFor();
+  await devices.screenshot({ path: join(images, 'devices.png') });
+  await devices.close();
+}
+
+const others = [
+  { type: 'hvac', meter_id: 'ROOF-1', name: 'Roof unit', location: 'House 12', base_power: 18 },
+  { type: 'sensor', meter_id: 'COLD-3', name: 'Cold room', location: 'Market' },
+  { type: 'lighting', meter_id: 'STREET-4', name: 'Street lights', location: 'Street 4' },
+  { type: 'gateway', meter_id: 'GATE-E', name: 'Gateway east', location: 'Substation' },
+];
+
 /** METER001 of the README. */
 async function newcomersMeter(appliance: Appliance): Promise<MqttClient> {
-  const answer = await fetch(`${appliance.url}/devices`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ type: 'meter', meter_id: 'METER001' }),
-  });
-  const login = (await answer.json()) as { mqtt_user: string; mqtt_password: string };
+  const login = await register(appliance, { type: 'meter', meter_id: 'METER001' });
   return mqtt.connectAsync(`mqtt://127.0.0.1:${appliance.mqttPort}`, {
     username: login.mqtt_user,
     password: login.mqtt_password,
   });
+}
+
+async function register(
+  appliance: Appliance,
+  device: object,
+): Promise<{ mqtt_user: string; mqtt_password: string }> {
+  const answer = await fetch(`${appliance.url}/devices`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(device),
+  });
+  return (await answer.json()) as { mqtt_user: string; mqtt_password: string };
 }
 
 /** A meter that was offline for days sends what it has kept, in bursts; then the README's two readings. */
@@ -76,7 +105,7 @@ async function catchUp(meter: MqttClient): Promise<void> {
 }
 
 main().then(
-  () => console.log(`${images}: dashboard.png, payments.png, ingestion.png`),
+  () => console.log(`${images}: dashboard.png, devices.png, payments.png, ingestion.png`),
   (error: unknown) => {
     console.error(error);
     process.exitCode = 1;
