@@ -23,6 +23,19 @@ export function originProblem(
     : 'Requests from pages of another origin are refused.';
 }
 
+/**
+ * Whether the page behind a request may use it: one of the same host, or of an origin that was admitted. Programs say
+ * no origin.
+ * @returns what is wrong, or undefined
+ */
+export function pageProblem(headers: IncomingHttpHeaders, admitted: readonly string[]): string | undefined {
+  const { origin, host } = headers;
+  if (origin === undefined || admitted.includes(origin)) return undefined;
+  return URL.canParse(origin) && sameHost(new URL(origin), host ?? '')
+    ? undefined
+    : 'Requests from pages of another origin are refused.';
+}
+
 function isHome(name: string, network: boolean): boolean {
   if (isLoopback(name)) return true;
   return network && (isIP(name) !== 0 || !name.includes('.') || name === hostname().toLowerCase());

@@ -297,6 +297,52 @@ export const metrics = {
     help: 'Telemetry messages of mock devices dropped because the broker does not keep up',
     registers,
   }),
+  webSocketClients: new Gauge({
+    name: 'websocket_clients_connected',
+    help: 'Listeners of live events connected to this process now',
+    registers,
+  }),
+  webSocketMessages: new Counter({
+    name: 'websocket_messages_sent_total',
+    help: 'Live events sent, one for each listener, by event',
+    labelNames: ['event_type'],
+    registers,
+  }),
+  webSocketBroadcastSeconds: new Histogram({
+    name: 'websocket_broadcast_duration_seconds',
+    help: 'From the first event of a tick to the last socket that it was written to',
+    buckets: [0.0001, 0.00025, 0.0005, ...seconds],
+    registers,
+  }),
+  webSocketRefused: new Counter({
+    name: 'meterflow_websocket_refused_total',
+    help: 'Listeners not let in, by error code',
+    labelNames: ['reason'],
+    registers,
+  }),
+  webSocketDropped: new Counter({
+    name: 'meterflow_websocket_dropped_total',
+    help: 'Listeners sent away: slow, silent, expired, mistaken, talkative, binary, unchecked, stopping, restarting',
+    labelNames: ['reason'],
+    registers,
+  }),
+  redisMessages: new Counter({
+    name: 'redis_pubsub_messages_total',
+    help: 'Messages of live events sent to Redis and taken from it, by channel',
+    labelNames: ['channel'],
+    registers,
+  }),
+  redisEvents: new Counter({
+    name: 'meterflow_redis_events_total',
+    help: 'Live events by what became of them at Redis: sent, lost (Redis was away), received, doubled, missed (of another instance)',
+    labelNames: ['outcome'],
+    registers,
+  }),
+  redisUp: new Gauge({
+    name: 'meterflow_redis_up',
+    help: '1 while events travel between instances',
+    registers,
+  }),
   ledgerDiscrepancies: new Gauge({
     name: 'meterflow_ledger_discrepancies',
     help: 'Places where the books are not what they must be, by the last look',

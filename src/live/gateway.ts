@@ -1,0 +1,164 @@
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { WebSocketServer, type WebSocket } from 'ws';
+import { DomainError, isDomainError } from '../errors.js';
+import { refuseUpgrade } from '../http/doors.js';
+import { pageProblem } from '../http/origin.js';
+import { logger } from '../operation/logging.js';
+import { metrics } from '../operation/metrics.js';
+import type { CallerOf, LiveCaller } from './caller.js';
+import { LiveClient } from './client.js';
+import type { Hub } from './hub.js';
+import type { Farewell, LiveLimits } from './limits.js';
+import { watchOwnership, type MetersOf } from './ownership.js';
+import { wishOfQuery, type Wish } from './selection.js';
+
+export interface GatewayOptions {
+  readonly hub: Hub;
+  /** `/ws` */
+  readonly path: string;
+  readonly callerOf: CallerOf;
+  /** Pages of these origins may listen, too, besides those of the same host. */
+  readonly origins: readonly string[];
+  readonly limits: LiveLimits;
+  /** Undefined: no prosumer can be served. */
+  readonly metersOf: MetersOf | undefined;
+}
+
+export interface Gateway {
+  /** @returns false: this address is another's, and the socket was not touched */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean;
+  readonly clients: number;
+  close(why: Farewell): Promise<void>;
+}
+
+/** Clients that have not answered a close frame by then are cut off. */
+const closeTimeoutMs = 5_000;
+const goodbyeMs = 500;
+const log = logger('live');
+
+/** [L-1]: lets listeners in, tells each what he may hear, and sees who is gone. */
+export function createGateway(options: GatewayOptions): Gateway {
+  const { hub, limits } = options;
+  const settings = {
+    noServer: true,
+    clientTracking: false,
+    // Prepared frames go past it.
+    perMessageDeflate: false,
+    maxPayload: limits.messageMaxBytes,
+    closeTimeout: closeTimeoutMs,
+  };
+  const server = new WebSocketServer(settings);
+  const sockets = new Set<WebSocket>();
+  const clients = new Set<LiveClient>();
+  const ownership = watchOwnership(options.metersOf, limits);
+  const heartbeat = beat(clients, limits);
+
+  function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
+    const { path, query } = addressOf(request);
+    if (path !== options.path) return false;
+    try {
+      const caller = admit(request);
+      const wish = wishOfQuery(query);
+      // At once: socket.io cuts off whoever is not answered within a second.
+      server.handleUpgrade(request, socket, head, (ws) => void welcome(ws, socket, caller, wish));
+    } catch (error) {
+      if (!isDomainError(error)) throw error;
+      metrics.webSocketRefused.inc({ reason: error.code });
+      log.warn({ address: request.socket.remoteAddress, reason: error.message }, 'a listener was refused');
+      refuseUpgrade(socket, error);
+    }
+    return true;
+  }
+
+  function admit(request: IncomingMessage): LiveCaller {
+    const problem = pageProblem(request.headers, options.origins);
+    if (problem !== undefined) throw new DomainError('FORBIDDEN', problem);
+    const caller = options.callerOf(request);
+    if (caller.role === 'prosumer' && options.metersOf === undefined)
+      throw new DomainError('FORBIDDEN', 'This gateway has no database to look up your meters in.');
+    if (sockets.size >= limits.clientsMax)
+      throw new DomainError(
+        'RATE_LIMITED',
+        `${limits.clientsMax} listeners are connected, the most there may be.`,
+      );
+    return caller;
+  }
+
+  async function welcome(ws: WebSocket, socket: Duplex, caller: LiveCaller, wish: Wish): Promise<void> {
+    sockets.add(ws);
+    metrics.webSocketClients.set(sockets.size);
+    ws.once('close', () => {
+      sockets.delete(ws);
+      metrics.webSocketClients.set(sockets.size);
+    });
+    // Until the client has its own.
+    ws.on('error', () => undefined);
+    const timer = expire(caller, ws);
+    const own =
+      caller.role === 'prosumer' ? await ownership.first(caller.user_id).catch(() => null) : undefined;
+    if (ws.readyState !== ws.OPEN) return clearTimeout(timer);
+    if (own === null) return ws.close(1013, 'which meters are yours cannot be looked up now');
+    const client = new LiveClient({ ws, socket, hub, limits }, wish, own ?? null);
+    clients.add(client);
+    if (own !== undefined) ownership.follow(caller.user_id, client);
+    ws.once('close', () => {
+      clearTimeout(timer);
+      clients.delete(client);
+      ownership.unfollow(caller.user_id, client);
+    });
+  }
+
+  return {
+    upgrade,
+    get clients() {
+      return sockets.size;
+    },
+    async close(why) {
+      heartbeat.stop();
+      ownership.stop();
+      const gone = [...sockets].map((ws) => new Promise((resolve) => ws.once('close', resolve)));
+      for (const client of clients) client.dismiss(why);
+      await Promise.race([Promise.all(gone), patience(goodbyeMs)]);
+      for (const ws of sockets) ws.terminate();
+    },
+  };
+}
+
+/** A client leaves when its token does. */
+function expire({ expires_at }: LiveCaller, ws: WebSocket): NodeJS.Timeout | undefined {
+  if (expires_at === null) return undefined;
+  // setTimeout cannot wait longer; whoever is still there then comes back anyway.
+  const ms = Math.min(Math.max(expires_at - Date.now(), 0), 2_147_483_647);
+  return setTimeout(() => ws.close(4401, 'the token has expired'), ms).unref();
+}
+
+/** Sees who is gone without a word: a ping to all, and those who have not answered in time are cut off. */
+function beat(clients: ReadonlySet<LiveClient>, { pingMs, pongMs }: LiveLimits): { stop(): void } {
+  let sweep: NodeJS.Timeout | undefined;
+  const timer = setInterval(() => {
+    for (const client of clients) client.ping();
+    sweep = setTimeout(() => {
+      for (const client of clients) client.endIfSilent();
+    }, pongMs);
+    sweep.unref();
+  }, pingMs);
+  timer.unref();
+  return {
+    stop() {
+      clearInterval(timer);
+      clearTimeout(sweep);
+    },
+  };
+}
+
+function addressOf({ url = '/' }: IncomingMessage): { path: string; query: URLSearchParams } {
+  const at = url.indexOf('?');
+  return at === -1
+    ? { path: url, query: new URLSearchParams() }
+    : { path: url.slice(0, at), query: new URLSearchParams(url.slice(at + 1)) };
+}
+
+function patience(ms: number): Promise<void> {
+  return new Promise((resolve) => void setTimeout(resolve, ms));
+}
