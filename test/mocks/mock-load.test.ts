@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { faultOf } from '../../src/mocks/mock-faults.js';
 import { MockLoad } from '../../src/mocks/mock-load.js';
 import { mockRatings } from '../../src/mocks/mock-types.js';
@@ -48,6 +50,18 @@ describe('The load of a mock', () => {
       const stated = load(type, { base_power: 0, base_voltage: 110.5 });
       assert.deepEqual([stated.basePower, stated.baseVoltage], [0, 110.5]);
       assert.equal(stated.energyBetween(monday, monday + dayMs), 0);
+    });
+
+  for (const file of ['docs/protocol.md', 'nodes/locales/en-US/mock-device.html'])
+    it(`is told in ${file} as it is`, () => {
+      const text = readFileSync(resolve(__dirname, '../..', file), 'utf8');
+      for (const [type, { power, voltage }] of Object.entries(mockRatings)) {
+        const row = new RegExp(
+          `(?:\\| |<td>)${type}(?: \\| |</td>\\s*<td>)([\\d.]+)(?: \\| |</td>\\s*<td>)(\\d+)(?: \\| |</td>)`,
+        );
+        const [, kw, volts] = row.exec(text) ?? assert.fail(`no row of ${type}`);
+        assert.deepEqual([Number(kw), Number(volts)], [power, voltage], type);
+      }
     });
 
   it('is the same for the same seed, device and time, and another for another seed or device', () => {
