@@ -55,9 +55,10 @@ export async function beginAll(session: Session, news: readonly NewInjection[]):
                     exists (select from token_injections t
                              where t.meter_id = n.meter_id and t.token_hash <> n.token_hash
                                and t.status = 'unanswered' and t.sent_at > now() - ${outstandingFor}) as outstanding,
-                    exists (select from token_injections t
-                             where t.meter_id = n.meter_id and t.token_hash = n.token_hash and t.sent_at is not null
-                               and (t.status = 'unanswered' or t.code = 'TOKEN_API_FAILED')) as repeated
+                    (select true from token_injections t
+                      where t.meter_id = n.meter_id and t.token_hash = n.token_hash and t.sent_at is not null
+                        and (t.status = 'unanswered' or t.code = 'TOKEN_API_FAILED')
+                      limit 1) is true as repeated
                from n
            ), begun as (
              insert into token_injections (id, meter_number, meter_id, token_hash, token_last4, caller, instance, run,

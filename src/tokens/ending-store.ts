@@ -93,8 +93,9 @@ async function updateAll(tx: Session, endings: readonly Ending[]): Promise<Set<s
             where t.id = e.id
               and case when e.late then ${openToLate('t')}
                        else t.status = 'waiting' end
-              and not (e.status = 'success' and exists (
-                    select from token_injections o where o.token_hash = t.token_hash and o.status = 'success'))
+              and not (e.status = 'success' and (
+                    select true from token_injections o
+                     where o.token_hash = t.token_hash and o.status = 'success' limit 1) is true)
            returning t.id`,
     values: [
       endings.map(({ id }) => id),
