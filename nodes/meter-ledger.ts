@@ -63,6 +63,7 @@ const operations: Readonly<Record<string, Operation | undefined>> = {
   payments: (desk, { query }) => desk.payments(query),
   suspense: (desk, { query }) => desk.suspense(query),
   allocate: (desk, { id, body }, caller) => desk.allocate(id, body, caller),
+  'credit-disputed': (desk, { id, body }, caller) => desk.creditDisputed(id, body, caller),
   reverse: (desk, { id, body }, caller) => desk.reverse(id, body, caller),
   charge: (desk, { id, body }, caller) => desk.charge(id, body, caller),
   tariffs: (desk, { query }) => desk.tariffs(query),

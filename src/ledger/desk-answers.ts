@@ -1,4 +1,5 @@
 import type { MeterTotals } from '../balances/prepaid-meters.js';
+import type { Settlement } from '../payments/dispute.js';
 import type { MoneyTotals } from '../payments/payment-list.js';
 import type { Charged } from './charge.js';
 import { moneyNumber, unitsNumber } from './money.js';
@@ -19,6 +20,12 @@ export interface AllocationAnswer {
   /** Too little for the next 0.0001 unit: used by the next payment. */
   readonly credit: number;
   readonly tariff_plan: string;
+}
+
+/** What a disputed payment bought once an operator had credited it. */
+export interface SettlementAnswer extends AllocationAnswer {
+  /** The payment that credits it stands under this receipt. */
+  readonly receipt: string;
 }
 
 /** What a reversal took back. */
@@ -61,6 +68,10 @@ export function allocationAnswer(id: string, sale: Sale): AllocationAnswer {
     credit: moneyNumber(sale.creditAfter),
     tariff_plan: sale.plan,
   };
+}
+
+export function settlementAnswer(settlement: Settlement): SettlementAnswer {
+  return { receipt: settlement.receipt, ...allocationAnswer(settlement.paymentId, settlement) };
 }
 
 export function reversalAnswer(reversed: Reversed): ReversalAnswer {

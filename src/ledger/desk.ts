@@ -3,17 +3,24 @@ import type { Database } from '../database/database.js';
 import type { Caller } from '../devices/audit.js';
 import { DomainError } from '../errors.js';
 import { pageRequest, type ListQuery, type Page } from '../http/page.js';
+import { creditDisputed } from '../payments/dispute.js';
 import { createPaymentList, type PaymentList } from '../payments/payment-list.js';
 import { balanceOf, type MeterBalance } from './balance.js';
 import { charge } from './charge.js';
-import { allocationAnswer, chargeAnswer, reversalAnswer } from './desk-answers.js';
-import type { AllocationAnswer, ChargeAnswer, MoneyAtAGlance, ReversalAnswer } from './desk-answers.js';
+import { allocationAnswer, chargeAnswer, reversalAnswer, settlementAnswer } from './desk-answers.js';
+import type {
+  AllocationAnswer,
+  ChargeAnswer,
+  MoneyAtAGlance,
+  ReversalAnswer,
+  SettlementAnswer,
+} from './desk-answers.js';
 import { reverse } from './reversal.js';
 import { statementOf, type StatementLine } from './statement.js';
 import { allocate } from './suspense.js';
 import { createTariff, listTariffs, type TariffVersion } from './tariffs.js';
 
-export type { AllocationAnswer, ChargeAnswer, MoneyAtAGlance, ReversalAnswer } from './desk-answers.js';
+export type * from './desk-answers.js';
 
 /**
  * What people ask of the ledger and do with it, with answers as the HTTP API gives them. A meter is named by its
@@ -26,6 +33,8 @@ export interface LedgerDesk extends Pick<PaymentList, 'payments' | 'suspense'> {
   statement(meter: string, query?: ListQuery): Promise<Page<StatementLine>>;
   /** `{meter_number}`; as `allocate` of suspense.ts. */
   allocate(id: string, body: unknown, caller: Caller): Promise<AllocationAnswer>;
+  /** `{meter_number, amount?, reason}`; as `creditDisputed` of payments/dispute.ts. */
+  creditDisputed(id: string, body: unknown, caller: Caller): Promise<SettlementAnswer>;
   /** `{reason?}`; as `reverse` of reversal.ts. */
   reverse(receipt: string, body: unknown, caller: Caller): Promise<ReversalAnswer>;
   /** `{amount, memo}`; as `charge` of charge.ts. */
@@ -51,9 +60,15 @@ export function createLedgerDesk(database: Database, options: { readonly lowUnit
     payments: (query) => list.payments(query),
     suspense: (query) => list.suspense(query),
     async allocate(id, body, caller) {
-      const meterNumber = textOf(body, 'meter_number', 50);
-      if (meterNumber === null) throw invalid('meter_number', 'must be a meter_id or a drn');
-      return allocationAnswer(id, await allocate(database, id, meterNumber, caller));
+      return allocationAnswer(id, await allocate(database, id, meterNumberOf(body), caller));
+    },
+    async creditDisputed(id, body, caller) {
+      const { amount } = fieldsOf(body);
+      if (amount !== undefined && typeof amount !== 'number' && typeof amount !== 'string')
+        throw invalid('amount', 'must be money above 0 with at most 2 decimals');
+      const reason = textOf(body, 'reason', 200) ?? '';
+      const finding = { meterNumber: meterNumberOf(body), amount, reason };
+      return settlementAnswer(await creditDisputed(database, id, finding, caller));
     },
     async reverse(receipt, body, caller) {
       return reversalAnswer(await reverse(database, receipt, caller, textOf(body, 'reason', 200)));
@@ -85,6 +100,12 @@ export function createLedgerDesk(database: Database, options: { readonly lowUnit
 function fieldsOf(body: unknown): Readonly<Record<string, unknown>> {
   if (typeof body === 'object' && body !== null && !Array.isArray(body)) return { ...body };
   return {};
+}
+
+function meterNumberOf(body: unknown): string {
+  const meterNumber = textOf(body, 'meter_number', 50);
+  if (meterNumber === null) throw invalid('meter_number', 'must be a meter_id or a drn');
+  return meterNumber;
 }
 
 /** Null when it is absent. */

@@ -31,7 +31,7 @@ export interface MoneyTotals {
   /** Money credited within 24 hours, allocated money included, reversed money left out. */
   readonly day: readonly Money[];
   readonly suspense: readonly Money[];
-  /** Disputed payments of the last seven days. */
+  /** Disputed payments of the last seven days that nobody has credited. */
   readonly disputed: number;
   /** Prompts that customers have on their phones. */
   readonly prompts_open: number;
@@ -48,6 +48,7 @@ const payments = `
          p.result_code, p.reason, p.checkout_request_id, p.paid_at, p.received_at,
          case when r.id is not null then 'reversed'
               when p.outcome = 'suspense' and exists (select from sales x where x.payment_id = p.id) then 'allocated'
+              when p.outcome = 'disputed' and exists (select from payments s where s.settles_id = p.id) then 'credited'
               else p.outcome end as status
     from payments p left join payments r on r.reverses_id = p.id and r.outcome = 'reversal'`;
 
@@ -65,6 +66,7 @@ const outcomeOf: Readonly<Partial<Record<PaymentStatus, string>>> = {
   allocated: 'suspense',
   failed: 'failed',
   disputed: 'disputed',
+  credited: 'disputed',
   reversal: 'reversal',
 };
 const ofPrompts: ReadonlySet<PaymentStatus> = new Set(['requested', 'open', 'failed', 'expired']);
@@ -148,8 +150,9 @@ export async function selectTotals(session: Session): Promise<MoneyTotals> {
   });
   const counted = await session.query<{ disputed: number; prompts_open: number }>({
     name: 'payment-counts',
-    text: `select (select count(*)::int from payments
-                    where outcome = 'disputed' and received_at > now() - interval '7 days') as disputed,
+    text: `select (select count(*)::int from payments p
+                    where p.outcome = 'disputed' and p.received_at > now() - interval '7 days'
+                      and not exists (select from payments s where s.settles_id = p.id)) as disputed,
                   (select count(*)::int from payment_prompts where state in ('requested', 'open')) as prompts_open`,
   });
   const money = (isWaiting: boolean): Money[] =>

@@ -7,7 +7,7 @@ export type { ListedPayment, MoneyTotals } from './payment-list-store.js';
 
 /**
  * What became of money, or of the request for it. Of payments: accepted, suspense, allocated (was in suspense),
- * reversed, failed, disputed, reversal. Of prompts without a payment yet: requested, open, failed, expired.
+ * reversed, failed, disputed, credited (was disputed, stands under another payment now), reversal. Of prompts without a payment yet: requested, open, failed, expired.
  */
 export const paymentStatuses = [
   'accepted',
@@ -16,6 +16,7 @@ export const paymentStatuses = [
   'reversed',
   'failed',
   'disputed',
+  'credited',
   'reversal',
   'requested',
   'open',

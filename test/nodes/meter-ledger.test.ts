@@ -45,6 +45,8 @@ describe('meter-ledger', () => {
     ['statement', { meter_id: 'METER001', kind: 'odd' }, 400, 'SCHEMA_INVALID'],
     ['allocate', { id: 1, meter_number: 'METER001' }, 404, 'PAYMENT_UNKNOWN'],
     ['allocate', { id: 2 }, 400, 'SCHEMA_INVALID'],
+    ['credit-disputed', { id: 1, meter_number: 'METER001', reason: 'seen' }, 404, 'PAYMENT_UNKNOWN'],
+    ['credit-disputed', { id: 1, meter_number: 'METER001' }, 400, 'SCHEMA_INVALID'],
     ['allocate', { id: 2, meter_number: 'NOBODY' }, 404, 'METER_UNKNOWN'],
     ['reverse', 'RK99999999', 404, 'PAYMENT_UNKNOWN'],
     ['reverse', { receipt: 'x', reason: 'x'.repeat(201) }, 400, 'SCHEMA_INVALID'],

@@ -1,5 +1,5 @@
 import { Type, type TSchema } from 'typebox';
-import type { AllocationAnswer, ReversalAnswer } from '../../ledger/desk.js';
+import type { AllocationAnswer, ReversalAnswer, SettlementAnswer } from '../../ledger/desk.js';
 import { newTariff, type TariffVersion } from '../../ledger/tariffs.js';
 import {
   paymentChannels,
@@ -47,6 +47,11 @@ const allocation = {
   tariff_plan: Type.String(),
 } satisfies Record<keyof AllocationAnswer, TSchema>;
 
+const settlement = {
+  receipt: Type.String({ description: 'The disputed payment’s own, else DISPUTED- with its id.' }),
+  ...allocation,
+} satisfies Record<keyof SettlementAnswer, TSchema>;
+
 const reversal = {
   id: Type.Integer({ description: 'Of the new payment that says so.' }),
   receipt: Type.String(),
@@ -82,6 +87,21 @@ export const moneySchemas: Schemas = {
     meter_number: Type.String({ maxLength: 50, description: 'A meter_id or a drn.' }),
   }),
   Allocation: Type.Object(allocation),
+  SettlementRequest: Type.Object({
+    meter_number: Type.String({ maxLength: 50, description: 'A meter_id or a drn.' }),
+    amount: Type.Optional(
+      Type.Number({
+        exclusiveMinimum: 0,
+        description: 'What was really paid; without it what the payment says.',
+      }),
+    ),
+    reason: Type.String({
+      minLength: 1,
+      maxLength: 200,
+      description: 'What was found out; for the audit log.',
+    }),
+  }),
+  Settlement: Type.Object(settlement),
   ReversalRequest: Type.Object({ reason: Type.Optional(Type.String({ maxLength: 200 })) }),
   Reversal: Type.Object(reversal),
   NewTariff: newTariff,
@@ -243,6 +263,46 @@ export const moneyPaths: Paths = {
           ['SCHEMA_INVALID', 'PAYMENT_UNKNOWN', 'METER_UNKNOWN', 'PAYMENT_ALLOCATED', 'PAYMENT_REVERSED'],
           { body: true },
         ),
+      },
+    },
+  },
+  '/api/admin/disputed/{id}/credit': {
+    post: {
+      operationId: 'creditDisputed',
+      tags: ['Payments'],
+      summary: 'Credit a disputed payment to a meter, once',
+      description:
+        'For a payment that does not fit what was known, and turned out to be good money. It stays as it came; a payment of channel operator credits it, and can be reversed.',
+      parameters: [named('id', 'The disputed payment’s id.', '18')],
+      requestBody: {
+        required: true,
+        content: json(ref('SettlementRequest'), {
+          meter_number: 'METER001',
+          amount: 100,
+          reason: 'seen in the portal; the phone was lent',
+        }),
+      },
+      responses: {
+        200: {
+          description:
+            'Sold, by the tariff of the time of payment; `id` and `receipt` are the new payment’s.',
+          content: json(ref('Settlement'), {
+            receipt: 'SKL7X2M9QA',
+            id: 19,
+            meter_id: 'METER001',
+            amount: 100,
+            currency: 'KES',
+            units: 4,
+            balance: 10.5,
+            payment_fee: 0,
+            arrears_paid: 0,
+            credit: 0,
+            tariff_plan: 'default',
+          } satisfies SettlementAnswer),
+        },
+        ...refusals(['SCHEMA_INVALID', 'PAYMENT_UNKNOWN', 'METER_UNKNOWN', 'PAYMENT_ALLOCATED'], {
+          body: true,
+        }),
       },
     },
   },
