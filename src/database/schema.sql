@@ -519,6 +519,9 @@ create table payments (
   -- Of the callback's body, so that one that credits nothing is kept once, too.
   callback_sha256 bytea,
   details jsonb not null default '{}',
+  -- Of an operator's: the disputed payment that it credits.
+  settles_id bigint constraint payments_settles_id_key unique
+    constraint payments_settles_id_fkey references payments (id),
   constraint payments_money_check check (outcome not in ('accepted', 'suspense', 'reversal')
     or (receipt is not null and amount > 0 and currency is not null))
 );
