@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { Client } from 'pg';
 import { createRegistry, type Registry } from '../../src/devices/registry.js';
 import { createEventLog, type EventLog, type LoggedEvent } from '../../src/events/event-log.js';
 import { forgetOldEvents } from '../../src/events/log-store.js';
 import { isDomainError } from '../../src/errors.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { migrate, readMigrations } from '../../src/database/migrate.js';
+import { openDatabase } from '../../src/database/database.js';
+import { createAdmin, createTestDatabase, urlOf, type TestDatabase } from '../support/database.js';
 
 const caller = { name: 'demo', address: '127.0.0.1' };
 /** Of a device that is not made by the API. */
@@ -163,6 +166,35 @@ describe('The log of device events', () => {
       Array.from({ length: 51 }, (_, index) => `2100-01-01T00:00:00.${String(index + 1).padStart(6, '0')}Z`),
     );
     assert.equal(events.at(-1)?.device_data.name, (await registry.get('D1')).name);
+  });
+
+  it('begins, in a database of an earlier version, with the devices that are there', async () => {
+    const admin = createAdmin();
+    const name = `earlier_${process.pid}`;
+    await admin.query({ text: `create database ${name}` });
+    const earlier = openDatabase({ url: urlOf(name), connectionsMax: 2 });
+    try {
+      const migrations = await readMigrations(join(__dirname, '../../src/database/migrations'));
+      await migrate(
+        earlier,
+        migrations.filter(({ version }) => version < 12),
+      );
+      await earlier.query({
+        text: `${insert.replace(')', ', created_at)')} select id, id, 'sensor', id, '\\x00', id = 'MOCK', at::timestamptz
+                 from (values ('SECOND', '2026-02-01'), ('MOCK', '2026-01-15'), ('FIRST', '2026-01-01')) as v (id, at)`,
+      });
+      await migrate(earlier, migrations);
+      const { data } = await createEventLog(earlier).read();
+      assert.deepEqual(
+        data.map(({ event_type, device_id }) => `${event_type} ${device_id}`),
+        ['device.created FIRST', 'device.created SECOND'],
+      );
+      assert.equal(data[0]?.device_data.created_at, '2026-01-01T00:00:00.000Z');
+    } finally {
+      await earlier.close();
+      await admin.query({ text: `drop database ${name} with (force)` });
+      await admin.close();
+    }
   });
 
   it('is read page by page, of one device or all', async () => {
