@@ -1,4 +1,5 @@
 import type { Session } from '../database/database.js';
+import type { Caller } from '../devices/audit.js';
 
 /** The caller without a token in the demo profile ([S-1]): an admin. @returns its user id */
 export async function ensureDemoUser(session: Session): Promise<string> {
@@ -8,4 +9,15 @@ export async function ensureDemoUser(session: Session): Promise<string> {
            returning id::text`,
   });
   return rows[0]?.id ?? '';
+}
+
+/** The account of a caller: the one that is named, else that of the e-mail. Null: there is none. */
+export async function findUser(session: Session, { user_id, name }: Caller): Promise<string | null> {
+  if (user_id !== undefined && user_id !== null) return user_id;
+  const { rows } = await session.query<{ id: string }>({
+    name: 'user-of-caller',
+    text: 'select id::text from users where email = $1',
+    values: [name],
+  });
+  return rows[0]?.id ?? null;
 }

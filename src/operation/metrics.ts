@@ -381,5 +381,21 @@ export const metrics = {
     buckets: [...seconds, 60, 600, 3600],
     registers,
   }),
+  statisticsNotes: new Gauge({
+    name: 'meterflow_statistics_notes',
+    help: 'Changes of days that are written down, still to be worked off; they are computed from the readings meanwhile',
+    registers,
+  }),
+  statisticsSealed: new Counter({
+    name: 'meterflow_statistics_days_sealed_total',
+    help: 'Days whose hourly and daily statistics were written down by this process',
+    registers,
+  }),
+  partitionsDropped: new Counter({
+    name: 'meterflow_partitions_dropped_total',
+    help: 'Days dropped for their age by this process',
+    labelNames: ['table'],
+    registers,
+  }),
   databaseUp: new Gauge({ name: 'meterflow_database_up', help: '1 while the database answers', registers }),
 } as const;
