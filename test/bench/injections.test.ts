@@ -25,7 +25,13 @@ const fact: Fact = {
 const heard: Heard = { token: 7, dueAt: 90, answeredAt: 620, status: 200, units: unitsOf(7) };
 
 describe('The judge of injections', () => {
-  const cases: { title: string; heard?: Partial<Heard>; fact?: Partial<Fact> | null; verdict: Verdict }[] = [
+  const cases: {
+    title: string;
+    heard?: Partial<Heard>;
+    fact?: Partial<Fact> | null;
+    isDoubtful?: true;
+    verdict: Verdict;
+  }[] = [
     { title: "the meter's own word", verdict: 'right' },
     { title: "another token's units", heard: { units: unitsOf(8) }, verdict: 'crossed' },
     { title: 'a success before the meter answered', heard: { answeredAt: 599 }, verdict: 'falseSuccess' },
@@ -50,9 +56,22 @@ describe('The judge of injections', () => {
     },
     { title: 'no answer, though the meter answered in time', heard: { status: 504 }, verdict: 'lost' },
     {
+      title: 'no answer, though it came in time, when it may be to another token',
+      heard: { status: 504 },
+      isDoubtful: true,
+      verdict: 'withheld',
+    },
+    {
+      title: 'no answer, though it came in time and named its token beside another that is open',
+      heard: { status: 504 },
+      fact: { meter: 28 },
+      isDoubtful: true,
+      verdict: 'lost',
+    },
+    {
       title: 'no answer, as the meter answered late',
       heard: { status: 504 },
-      fact: { answeredAt: 110 + answerTimeoutMs + 501 },
+      fact: { answeredAt: 110 + answerTimeoutMs + 1 },
       verdict: 'right',
     },
     {
@@ -70,10 +89,10 @@ describe('The judge of injections', () => {
     { title: 'a house that is full', heard: { status: 503 }, fact: null, verdict: 'busy' },
     { title: 'a call that nobody answered', heard: { status: null }, verdict: 'hanging' },
   ];
-  for (const { title, heard: differing, fact: found, verdict } of cases) {
+  for (const { title, heard: differing, fact: found, isDoubtful, verdict } of cases) {
     it(`calls ${title} ${verdict}`, () => {
       const given = found === null ? undefined : { ...fact, ...found };
-      assert.equal(verdictOf({ ...heard, ...differing }, given), verdict);
+      assert.equal(verdictOf({ ...heard, ...differing }, given, isDoubtful), verdict);
     });
   }
 
@@ -81,6 +100,23 @@ describe('The judge of injections', () => {
     const { verdicts, examples } = judge([heard, { ...heard, status: 504 }], new Map([[7, fact]]));
     assert.deepEqual([verdicts.right, verdicts.lost, verdicts.crossed], [1, 1, 0]);
     assert.match(examples.join(), /^lost: /);
+  });
+
+  it('knows by the meter which tokens were open when another one came', () => {
+    const second: Fact = { ...fact, token: 8, calledAt: 300, acceptedAt: 310, answeredAt: 700 };
+    const unheard: Heard = { ...heard, token: 8, status: 504 };
+    const told = (first: Partial<Fact>): Verdict | undefined => {
+      const facts = new Map([
+        [7, { ...fact, ...first }],
+        [8, second],
+      ]);
+      const { withheld, lost } = judge([unheard], facts).verdicts;
+      return withheld === 1 ? 'withheld' : lost === 1 ? 'lost' : undefined;
+    };
+    assert.equal(told({ answeredAt: 299 }), 'lost');
+    assert.equal(told({ answeredAt: 301 }), 'withheld');
+    assert.equal(told({ answeredAt: null }), 'withheld');
+    assert.equal(told({ answeredAt: null, vendor: 'turned down' }), 'lost');
   });
 
   it("takes the meter's own time from what the caller waited", () => {

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 export interface Child {
   readonly pid: number;
   /** Resolves when its output contains `text`; throws with the output when it ends before, or after 60 s. */
-  says(text: string): Promise<void>;
+  says(text: string, deadlineMs?: number): Promise<void>;
   /** SIGTERM, after 15 s SIGKILL. */
   stop(): Promise<void>;
   /** SIGKILL. */
@@ -36,8 +36,8 @@ export function startChild(
   process.once('exit', kill);
   return {
     pid: child.pid ?? 0,
-    async says(text) {
-      const deadline = Date.now() + 60_000;
+    async says(text, deadlineMs = 60_000) {
+      const deadline = Date.now() + deadlineMs;
       while (!output.includes(text)) {
         if (failure !== undefined || ended(child) || Date.now() > deadline) {
           throw new Error(

@@ -64,6 +64,15 @@ export function injecting(vendorUrl: string): Contestant {
   };
 }
 
+/** Every accepted message goes on to JetStream; what a PUBACK waits for is more by the journal. */
+export function forwarding(natsUrl: string): Contestant {
+  return {
+    name: 'meterflow forwarding',
+    about: 'npm start with NATS_URL: journal before the PUBACK, then JetStream; without signatures',
+    start: (place) => startOurs(place, null, { NATS_URL: natsUrl }),
+  };
+}
+
 /** With a master key every meter has a key and must sign. */
 async function startOurs(
   { databaseUrl, folder, meterIds }: Place,

@@ -1,4 +1,4 @@
-import { answerTimeoutMs, unitsOf } from './plan.js';
+import { answerTimeoutMs, isNameless, unitsOf } from './plan.js';
 
 /** What became of one call. Times are of the generator's clock, ms. */
 export interface Heard {
@@ -34,6 +34,8 @@ export interface Verdicts {
   readonly falseRefusal: number;
   /** The meter answered in time, and the caller was told that it did not. */
   readonly lost: number;
+  /** The same where nobody can know whose the answer is: it names no token, and an earlier one of the meter was open. */
+  readonly withheld: number;
   /** No answer at all. */
   readonly hanging: number;
   /** Refused before anybody was asked: too many waited. */
@@ -42,11 +44,14 @@ export interface Verdicts {
 
 export type Verdict = keyof Verdicts;
 
-/** So near to the deadline either is right. */
-const marginMs = 500;
+/** So near to the deadline either is right: an answer takes its way, on a busy machine a long one. */
+const marginMs = 2_000;
 
-/** @param fact undefined: nobody ever asked the vendor */
-export function verdictOf(heard: Heard, fact: Fact | undefined): Verdict {
+/**
+ * @param fact undefined: nobody ever asked the vendor
+ * @param isDoubtful an earlier token of the meter was open when this one was handed over
+ */
+export function verdictOf(heard: Heard, fact: Fact | undefined, isDoubtful = false): Verdict {
   const { status } = heard;
   if (status === null) return 'hanging';
   if (status === 200) return verdictOfSuccess(heard, fact);
@@ -56,7 +61,8 @@ export function verdictOf(heard: Heard, fact: Fact | undefined): Verdict {
     const isRefused = fact.said === 'refusal' && answerAfterMs(fact) < answerTimeoutMs + marginMs;
     return isRefused ? 'right' : 'falseRefusal';
   }
-  return isInTime(fact) ? 'lost' : 'right';
+  if (!isInTime(fact)) return 'right';
+  return isDoubtful && isNameless(fact.meter) ? 'withheld' : 'lost';
 }
 
 /** Well before a contestant may have given up. */
@@ -84,13 +90,17 @@ export function judge(
     falseSuccess: 0,
     falseRefusal: 0,
     lost: 0,
+    withheld: 0,
     hanging: 0,
     busy: 0,
   };
   const examples: string[] = [];
+  const byMeter = new Map<number, Fact[]>();
+  for (const fact of facts.values()) byMeter.set(fact.meter, (byMeter.get(fact.meter) ?? []).concat(fact));
   for (const one of heard) {
     const fact = facts.get(one.token);
-    const verdict = verdictOf(one, fact);
+    const isDoubtful = fact !== undefined && hasOpen(byMeter.get(fact.meter) ?? [], fact);
+    const verdict = verdictOf(one, fact, isDoubtful);
     verdicts[verdict] += 1;
     if (verdict !== 'right' && examples.length < 10)
       examples.push(`${verdict}: ${JSON.stringify({ heard: one, fact: fact ?? null })}`);
@@ -98,8 +108,15 @@ export function judge(
   return { verdicts, examples };
 }
 
+function hasOpen(ofMeter: readonly Fact[], { calledAt }: Fact): boolean {
+  return ofMeter.some(
+    (other) =>
+      other.vendor === 'accepted' && other.calledAt < calledAt && (other.answeredAt ?? Infinity) > calledAt,
+  );
+}
+
 /** What was not true, or was not said at all; who is told at once to come back knows where he stands. */
-export function wrongOf({ right: _right, busy: _busy, ...wrong }: Verdicts): number {
+export function wrongOf({ right: _right, withheld: _withheld, busy: _busy, ...wrong }: Verdicts): number {
   return Object.values(wrong).reduce((sum, count) => sum + count, 0);
 }
 

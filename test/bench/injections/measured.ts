@@ -1,6 +1,6 @@
 import type { Around, Latency } from '../prepaid/measured.js';
 import { describe, describeAround } from '../prepaid/measured.js';
-import { wrongOf, type Verdicts } from './judge.js';
+import type { Verdicts } from './judge.js';
 import type { RecordsAudit } from './records.js';
 
 export interface InjectionsMeasured {
@@ -44,12 +44,11 @@ export function describeInjections(measured: InjectionsMeasured): string {
   const waiting = `${Math.round(waitingMean)} waiting (at most ${waitingMost})`;
   return (
     `${step}: ${calls} calls, ${Math.round(appliedPerSecond)}/s applied, ${waiting}, overhead ${describe(overhead)}, ` +
-    `${describeVerdicts(verdicts)}; ${describeAround(around)}, players ${Math.round(measured.playersCpuShare * 100)} %`
+    `${verdicts.right === calls ? 'all right' : describeVerdicts(verdicts)}; ${describeAround(around)}, players ${Math.round(measured.playersCpuShare * 100)} %`
   );
 }
 
 function describeVerdicts(verdicts: Verdicts): string {
-  if (wrongOf(verdicts) + verdicts.busy === 0) return 'all right';
   const { right, ...wrong } = verdicts;
   const told = Object.entries(wrong).filter(([, count]) => count > 0);
   return [`${right} right`, ...told.map(([name, count]) => `${count} ${name}`)].join(', ');

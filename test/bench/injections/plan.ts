@@ -10,7 +10,7 @@ import { meterIdOf } from '../load/reading-plan.js';
 export type Course = 'prompt' | 'before' | 'twice' | 'late' | 'never' | 'refused' | 'turned down';
 
 /** How long contestants wait for a meter. */
-export const answerTimeoutMs = 6_000;
+export const answerTimeoutMs = 8_000;
 
 /** One call of somebody who wants a token injected. Two calls may be for the same token. */
 export interface Call {
@@ -40,6 +40,12 @@ export function wordingOf(meter: number): Wording {
   if (share < 8) return 'records';
   if (share < 14) return 'object';
   return share < 17 ? 'with token' : 'with message';
+}
+
+/** Its answers name neither token nor message: the meter is all that is known. */
+export function isNameless(meter: number): boolean {
+  const wording = wordingOf(meter);
+  return wording === 'records' || wording === 'object';
 }
 
 const firstToken = ((10_000_000_000_000_000_000n >> 29n) + 1n) << 29n;

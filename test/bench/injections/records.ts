@@ -2,7 +2,7 @@ import { openDatabase } from '../../../src/database/database.js';
 import { discrepancies } from '../../balances/meters.js';
 import { meterIdOf } from '../load/reading-plan.js';
 import { isInTime, type Fact } from './judge.js';
-import { unitsOf, wordingOf } from './plan.js';
+import { isNameless, unitsOf } from './plan.js';
 
 /** Our records of injections beside what meters did. Zero is right, but for `open`. */
 export interface RecordsAudit {
@@ -66,7 +66,7 @@ function compare(
 ): Pick<RecordsAudit, 'booked' | 'missing' | 'untrue' | 'twice' | 'open'> {
   const real = new Set(booked.map(bookingOf));
   const unrecorded = booked.filter((fact) => !found.has(bookingOf(fact)));
-  const open = unrecorded.filter((fact) => !isInTime(fact) && isNameless(fact));
+  const open = unrecorded.filter((fact) => !isInTime(fact) && isNameless(fact.meter));
   return {
     booked: booked.length,
     missing: unrecorded.length - open.length,
@@ -78,9 +78,4 @@ function compare(
 
 function bookingOf({ token, meter }: Fact): string {
   return `${meterIdOf(meter)} ${unitsOf(token)}`;
-}
-
-function isNameless({ meter }: Fact): boolean {
-  const wording = wordingOf(meter);
-  return wording === 'records' || wording === 'object';
 }

@@ -30,6 +30,7 @@ const rows: readonly Row[] = [
   ['… told of a success that was none', ({ random }) => random.verdicts.falseSuccess, 0],
   ['… told of a refusal that was none', ({ random }) => random.verdicts.falseRefusal, 0],
   ["… meter's answer lost", ({ random }) => random.verdicts.lost, 0],
+  ['… not told, as it may be to another token', ({ random }) => random.verdicts.withheld, 0],
   ['… never answered', ({ random }) => random.verdicts.hanging, 0],
   ['… refused as too many wait', ({ random }) => random.verdicts.busy, 0],
   ['… token handed over again', ({ random }) => random.repeats, 0],
