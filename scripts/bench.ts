@@ -14,6 +14,7 @@ import { script } from '../test/bench/contestants/script.js';
 import { stock } from '../test/bench/contestants/stock.js';
 import { faultsOf, measureInjections } from '../test/bench/injections.js';
 import type { Lengths } from '../test/bench/measure.js';
+import { measureMocks } from '../test/bench/mocks.js';
 import { measurePrepaid } from '../test/bench/prepaid.js';
 import { machine, table, type Report } from '../test/bench/report.js';
 import { measureStart } from '../test/bench/start-memory.js';
@@ -30,6 +31,7 @@ const full = {
   ed25519Seconds: 5,
   prepaid: { meters: 1_000, seconds: 10 },
   injections: { meters: 2_000, seconds: 12, count: 20_000, memoryRounds: 3 },
+  mocks: { counts: [1_000, 10_000], seconds: 30 },
 } satisfies Lengths & Record<string, unknown>;
 const quick = {
   warmUpSeconds: 1,
@@ -43,6 +45,7 @@ const quick = {
   ed25519Seconds: 1,
   prepaid: { meters: 1_000, seconds: 4 },
   injections: { meters: 2_000, seconds: 4, count: 2_000, memoryRounds: 1 },
+  mocks: { counts: [1_000], seconds: 6 },
 } satisfies Lengths & Record<string, unknown>;
 const folder = resolve(__dirname, '../artifacts/bench');
 
@@ -73,6 +76,7 @@ async function main(): Promise<void> {
   const injections = wanted('injections')
     ? await measureInjections({ ...lengths.injections, log: heading('injections') })
     : null;
+  const mocks = wanted('mocks') ? await measureMocks({ ...lengths.mocks, log: heading('mocks') }) : null;
   const at = new Date().toISOString();
   const mode = values.quick ? 'quick' : 'full';
   const report: Report = {
@@ -88,6 +92,7 @@ async function main(): Promise<void> {
     ed25519,
     prepaid,
     injections,
+    mocks,
   };
   const file = join(folder, `${at.replaceAll(':', '-')}.json`);
   await mkdir(folder, { recursive: true });

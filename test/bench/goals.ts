@@ -1,4 +1,5 @@
 import type { InjectionsReport } from './injections/measured.js';
+import type { MocksReport } from './mocks/measured.js';
 import { wrongOf } from './injections/judge.js';
 import type { Prepaid } from './prepaid/measured.js';
 import type { Report } from './report.js';
@@ -11,7 +12,8 @@ export interface Goal {
   readonly target: { readonly atLeast: number } | { readonly atMost: number } | null;
 }
 
-export function goalsOf({ entries, crowd, growth, ed25519, prepaid, injections }: Report): Goal[] {
+export function goalsOf(report: Report): Goal[] {
+  const { entries, crowd, growth, ed25519, prepaid, injections, mocks } = report;
   const entryOf = (word: string) => entries.find(({ name }) => name.includes(word));
   const ours = entryOf(' signed');
   const lossFree = (word: string, factor: number): Goal[] => {
@@ -105,6 +107,7 @@ export function goalsOf({ entries, crowd, growth, ed25519, prepaid, injections }
         ]),
     ...(prepaid === null ? [] : prepaidGoals(prepaid)),
     ...(injections === null ? [] : injectionGoals(injections)),
+    ...(mocks === null ? [] : mockGoals(mocks)),
   ];
 }
 
@@ -133,6 +136,12 @@ function injectionGoals({ ours, peers }: InjectionsReport): Goal[] {
     ),
     atMost(`wrong answers of ${random.calls} injections by chance`, wrongOf(random.verdicts), '', 0),
   ];
+}
+
+function mockGoals({ ours }: MocksReport): Goal[] {
+  return ours.map(({ mocks, memoryMiB }) =>
+    atMost(`memory of ${mocks.toLocaleString('en-US')} mocks in one process`, memoryMiB, 'MiB', 1_024),
+  );
 }
 
 /** One line each: name, number, target, reached or missed. */

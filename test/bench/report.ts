@@ -7,6 +7,8 @@ import type { Growth } from './growth.js';
 import { fixedRate, type Measured } from './measure.js';
 import { injectionsNotes, injectionsTable } from './injections/table.js';
 import type { InjectionsReport } from './injections/measured.js';
+import type { MocksReport } from './mocks/measured.js';
+import { mocksNotes, mocksTable } from './mocks/table.js';
 import { prepaidNotes, prepaidTable } from './prepaid/table.js';
 import type { Prepaid } from './prepaid/measured.js';
 import type { StartMemory } from './start-memory.js';
@@ -24,6 +26,7 @@ export interface Report {
   readonly ed25519: Ed25519Speed | null;
   readonly prepaid: Prepaid | null;
   readonly injections: InjectionsReport | null;
+  readonly mocks: MocksReport | null;
 }
 
 type Row = readonly [
@@ -67,6 +70,7 @@ export function table(report: Report): string {
     ...notes(report),
     ...prepaidPart(report),
     ...injectionsPart(report),
+    ...mocksPart(report),
     ...(goals.length === 0 ? [] : ['', ...goals]),
   ].join('\n');
   if (first === undefined) return lines;
@@ -90,6 +94,10 @@ function injectionsPart({ injections }: Report): string[] {
   return injections === null
     ? []
     : ['', ...aligned(injectionsTable(injections)).split('\n'), '', ...injectionsNotes(injections)];
+}
+
+function mocksPart({ mocks }: Report): string[] {
+  return mocks === null ? [] : ['', ...aligned(mocksTable(mocks)).split('\n'), '', ...mocksNotes];
 }
 
 function notes(report: Report): string[] {
