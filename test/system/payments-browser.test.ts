@@ -187,6 +187,35 @@ describe('an operator with the page Payments', function () {
     assert.match(String(address), /127\.0\.0\.1|::1/);
   });
 
+  it('credits a disputed payment that was good money, with what was found out', async () => {
+    await confirmBill(4, 'METER001', 'a hundred');
+    await page.getByRole('button', { name: 'Disputed' }).click();
+    await eventually(
+      async () => assert.match(await payment(receiptOf(4)).innerText(), /names no right amount/),
+      patience,
+    );
+    await payment(receiptOf(4)).locator('.mfpp-credit').click();
+    await dialog().getByLabel('Amount').fill('100');
+    await dialog().getByLabel('What was found out').fill('seen in the portal');
+    await keepScreenshot(page, 'payments-credit');
+    await dialog().getByRole('button', { name: 'Credit', exact: true }).click();
+    await eventually(
+      async () => assert.match(await notice('mfpp').innerText(), /is credited: 4 units for METER001/),
+      patience,
+    );
+    await until('METER001', ({ units }) => units > 6.4 && units <= 6.5);
+    await eventually(async () => assert.equal(await payment(receiptOf(4)).count(), 0), patience);
+    await page.getByRole('button', { name: 'All', exact: true }).last().click();
+    await eventually(
+      async () =>
+        assert.match(
+          (await payment(receiptOf(4)).allInnerTexts()).join(' '),
+          /by hand[^]*was disputed, then credited/,
+        ),
+      patience,
+    );
+  });
+
   it('is shown a meter that disagrees with the ledger', async () => {
     const meter = await house.connect(await house.register('METER002'));
     await answering(meter, 'METER002');
