@@ -5,6 +5,7 @@ import { installerSheet } from '../src/devices/installer-sheet.js';
 import { DomainError } from '../src/errors.js';
 import { deviceAddress } from '../src/mqtt/device-address.js';
 import { authMethods } from '../src/readings/verify.js';
+import { showAnswers } from './answers.js';
 import { defineNode } from './define-node.js';
 import type { KnownBroker } from './meter-mqtt.js';
 import { outcome, refusal } from './outcome.js';
@@ -23,15 +24,21 @@ export default function (RED: NodeAPI): void {
     start(config, host) {
       const broker = host.use<KnownBroker>(config.mqtt, 'broker');
       const auth = authOf(config);
+      const answers = showAnswers(host);
       return {
         input(message, emit) {
+          const begun = performance.now();
           try {
             const request = asCardRequest(message.payload);
             const now = Date.now();
             const card = installerCard(request, deviceAddress(broker.doors, request.seen_as), auth, now);
-            emit({ card: outcome(message, 'card', { ...card, html: installerSheet(request, card, now) }) });
+            const html = installerSheet(request, card, now);
+            answers.show('card', 200, performance.now() - begun);
+            emit({ card: outcome(message, 'card', { ...card, html }) });
           } catch (error) {
-            emit({ refused: refusal(message, error) });
+            const refused = refusal(message, error);
+            answers.show('card', Number(refused['statusCode']), performance.now() - begun);
+            emit({ refused });
           }
         },
       };

@@ -224,6 +224,13 @@ describe('installer-card', function () {
     });
   }
 
+  it('lets a device show its certificate, where it must', async () => {
+    const running = await start(flow({}, 'mtls', true));
+    const { lines } = await cardOf(running, {});
+    for (const { text } of lines)
+      assert.match(text, / --cafile ca\.pem --cert device\.pem --key device-key\.pem -u CARD-\d+ -P /);
+  });
+
   it('prints nothing as markup that somebody typed, and loads nothing', async () => {
     const running = await start(flow());
     const { html } = await cardOf(running, { name: '<img src=x onerror=alert(1)>', location: `"'&` });

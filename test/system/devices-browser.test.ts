@@ -64,6 +64,7 @@ describe('an operator with the page Devices', function () {
     assert.match(await row('OLD-1').innerText(), /Old one[\s\S]*OLD-1[\s\S]*sensor[\s\S]*Yard[\s\S]*never/);
     await reads('.mfdn-card', /and 1 mock/);
     await reads('.mfdo', /Old one[\s\S]*never connected[\s\S]*its readings need no signature/);
+    assert.doesNotMatch(await page.locator('.mfdo').innerText(), /Its mock/);
     await page.locator('.mfdl-mock').selectOption('');
     await soon(async () => assert.match(await row('mock-real-7').innerText(), /Its mock[\s\S]*mock/));
     await page.locator('.mfdl-mock').selectOption('false');
