@@ -86,6 +86,13 @@ describe('The judge of injections', () => {
       fact: { vendor: 'turned down', answeredAt: null, said: null },
       verdict: 'right',
     },
+    { title: 'a token that another call had booked', heard: { status: 409 }, verdict: 'right' },
+    {
+      title: 'a token that is said to be booked, and is not',
+      heard: { status: 409 },
+      fact: { said: 'refusal' },
+      verdict: 'lost',
+    },
     { title: 'a house that is full', heard: { status: 503 }, fact: null, verdict: 'busy' },
     { title: 'a call that nobody answered', heard: { status: null }, verdict: 'hanging' },
   ];

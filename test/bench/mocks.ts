@@ -38,8 +38,13 @@ export async function measureMocks({ seconds, counts, log }: Lengths): Promise<M
   for (const count of counts.map((wanted) => Math.min(wanted, openFilesMax() - otherFiles))) {
     ours.push(await onStage((stage) => playOurs(stage, count, seconds)));
     log(told(ours.at(-1)));
-    peers.push(await onStage((stage) => playPlain(stage, count, seconds)));
-    log(told(peers.at(-1)));
+    try {
+      peers.push(await onStage((stage) => playPlain(stage, count, seconds)));
+      log(told(peers.at(-1)));
+    } catch (error) {
+      // On a busy machine so many whole clients may not get in at all.
+      log(`${count} clients of mqtt.js: ${error instanceof Error ? error.message : String(error)}`);
+    }
   }
   return { ours, peers };
 }

@@ -57,12 +57,18 @@ export function verdictOf(heard: Heard, fact: Fact | undefined, isDoubtful = fal
   if (status === 200) return verdictOfSuccess(heard, fact);
   if (fact === undefined) return status === 503 ? 'busy' : 'lost';
   if (fact.vendor === 'turned down') return 'right';
+  // Another call for the same token was faster.
+  if (status === 409 && isBookedBy(fact, heard.answeredAt)) return 'right';
   if (status === 422) {
     const isRefused = fact.said === 'refusal' && answerAfterMs(fact) < answerTimeoutMs + marginMs;
     return isRefused ? 'right' : 'falseRefusal';
   }
   if (!isInTime(fact)) return 'right';
   return isDoubtful && isNameless(fact.meter) ? 'withheld' : 'lost';
+}
+
+function isBookedBy({ said, answeredAt }: Fact, at: number): boolean {
+  return said === 'success' && (answeredAt ?? Infinity) <= at;
 }
 
 /** Well before a contestant may have given up. */
@@ -75,8 +81,7 @@ function answerAfterMs({ calledAt, acceptedAt, answeredAt }: Fact): number {
 }
 
 function verdictOfSuccess({ token, units, answeredAt }: Heard, fact: Fact | undefined): Verdict {
-  const isBooked = fact?.said === 'success' && (fact.answeredAt ?? Infinity) <= answeredAt;
-  if (!isBooked) return 'falseSuccess';
+  if (fact === undefined || !isBookedBy(fact, answeredAt)) return 'falseSuccess';
   return units === unitsOf(token) ? 'right' : 'crossed';
 }
 

@@ -11,7 +11,10 @@ const rows: readonly Row[] = [
 
 /** A column for each process, ours beside its peer. */
 export function mocksTable({ ours, peers }: MocksReport): string[][] {
-  const pairs = ours.map((mine, index) => ({ mine, its: peers[index] }));
+  const pairs = ours.map((mine, index) => ({
+    mine,
+    its: peers.find(({ mocks }) => mocks === ours[index]?.mocks),
+  }));
   const head = pairs.flatMap(({ mine, its }) => [
     `${whole(mine.mocks)}, ${mine.name}`,
     `${whole(its?.mocks ?? 0)}, ${its?.name ?? '–'}`,
