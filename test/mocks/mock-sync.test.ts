@@ -242,6 +242,31 @@ describe('The mocks of real devices', () => {
     assert.ok(ids.has('mock-real-b') && !ids.has('mock-real-a') && !ids.has('mock-real-mock-real-b'));
   });
 
+  it('are made of the events beside one that the database refuses', async () => {
+    const world = house.world();
+    await eventually(() => assert.equal(world.state.deaf, null));
+    const event = (id: string, timestamp: string) => ({
+      event_type: 'device.created',
+      device_id: id,
+      timestamp,
+      device_data: { name: id, type: 'hvac' },
+    });
+    // A day that no calendar has, and an offset that no place has.
+    const wrong = [event('no-day', '2026-02-30T12:00:00Z'), event('no-place', '2026-11-20T12:00:00+23:00')];
+    const right = ['a', 'b', 'c'].map((id) => event(id, '2026-11-20T12:00:00Z'));
+    await house.publish([...right.slice(0, 1), ...wrong, ...right.slice(1)]);
+    await eventually(async () => assert.equal((await house.mocks()).length, 3));
+    await assert.rejects(world.take([wrong[0]], '', AbortSignal.timeout(5_000)));
+    await eventually(() =>
+      assert.ok(
+        ['no-day', 'no-place'].every((id) =>
+          house.lines.some((line) => line.includes(`device ${id} was not`)),
+        ),
+      ),
+    );
+    await eventually(() => assert.deepEqual([world.state.pending, world.state.online], [0, 3]));
+  });
+
   it('hear what comes over the broker although it sends rubbish in between', async () => {
     const world = house.world();
     await eventually(() => assert.equal(world.state.deaf, null));
