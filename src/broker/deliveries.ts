@@ -225,6 +225,10 @@ export class DeliveryTable {
     for (const pending of this.open_.values()) if (pending.owner === owner) this.remove(pending);
   }
 
+  get inflight(): number {
+    return this.open_.size;
+  }
+
   stats(): DeliveryStats {
     const now = elapsedMs();
     let oldest = now;

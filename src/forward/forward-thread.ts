@@ -35,6 +35,7 @@ export class ForwardThread {
   private readonly working: Promise<unknown>;
   private ownLane: number | null = null;
   private publisher: Publisher | null = null;
+  private perSecond: number | null = null;
   private problem: string | null = null;
   private differences: readonly string[] = [];
   private lanes: readonly LaneState[] = [];
@@ -63,6 +64,11 @@ export class ForwardThread {
 
   pass(body: Buffer): void {
     this.passing.add(body);
+  }
+
+  pace(perSecond: number | null): void {
+    this.perSecond = perSecond;
+    this.publisher?.pace(perSecond);
   }
 
   /** What is under way gets a moment; the next one goes on where this one ended. */
@@ -116,6 +122,7 @@ export class ForwardThread {
     void connection.closed().then((error) => publisher.end(error?.message ?? 'the connection was closed'));
     void this.watchErrors(connection, publisher);
     this.publisher = publisher;
+    publisher.pace(this.perSecond);
     this.passing.use(publisher);
     try {
       while (publisher.problem === null && !this.closing.signal.aborted) {

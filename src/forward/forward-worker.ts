@@ -33,6 +33,8 @@ parentPort?.on('message', (message: ToThread) => {
     case 'passed':
       thread.pass(bufferOf(message.body));
       return say({ kind: 'took', bytes: message.body.byteLength });
+    case 'pace':
+      return thread.pace(message.perSecond);
     case 'close':
       void close();
   }

@@ -31,14 +31,15 @@ export type Packable = Pick<Delivery, 'topic' | 'qos' | 'payload' | 'received_at
 
 const version = 1;
 const flag = { qos: 3, replayed: 4, once: 8 } as const;
-/** flags, refused, received_at; lengths of device, meter, topic and payload. */
-const fixedBytes = 1 + 2 + 8 + 2 + 2 + 2 + 4;
+/** flags, refused, received_at; then the lengths of what is known of the message and of its payload. */
+const prefixBytes = 1 + 2 + 8;
+const lengthBytes = 4;
 const oncePatterns = /^(?:meters\/[^/]+\/readings(?:\.pb)?|smartmeter\/[^/]+\/consumption)$/;
 
 /** At most so many bytes is the frame of a message with a payload of so many bytes. */
 export function frameBytesMax({ topic, device_id, meter_id }: Packable, payloadBytes: number): number {
   const characters = topic.length + (device_id?.length ?? 0) + (meter_id?.length ?? 0);
-  return fixedBytes + 3 * characters + payloadBytes;
+  return prefixBytes + 2 * lengthBytes + 2 + 3 * characters + payloadBytes;
 }
 
 /** Frames one behind the other into a buffer that is large enough (one byte, then `frameBytesMax` of each). */
@@ -48,25 +49,20 @@ export function pack(messages: readonly Packable[], into: Buffer): Buffer {
   return into.subarray(0, at);
 }
 
+/** One write for all that is text: a call into the runtime costs more than a few bytes. Ids have no line ends. */
 function write(message: Packable, into: Buffer, start: number): number {
   const { topic, qos, payload, received_at, device_id, meter_id, refused = 0, replayed = false } = message;
   const isOnce = oncePatterns.test(message.pattern ?? topic);
   let at = into.writeUInt8(qos | (replayed ? flag.replayed : 0) | (isOnce ? flag.once : 0), start);
   at = into.writeUInt16LE(Math.min(refused, 0xffff), at);
   at = into.writeDoubleLE(received_at, at);
-  at = text(device_id ?? '', into, at);
-  at = text(meter_id ?? '', into, at);
-  at = text(topic, into, at);
-  const length =
-    typeof payload === 'string' ? into.write(payload, at + 4, 'utf8') : payload.copy(into, at + 4);
-  into.writeUInt32LE(length, at);
-  return at + 4 + length;
-}
-
-function text(value: string, into: Buffer, at: number): number {
-  const length = into.write(value, at + 2, 'utf8');
-  into.writeUInt16LE(length, at);
-  return at + 2 + length;
+  const known = `${device_id ?? ''}\n${meter_id ?? ''}\n${topic}`;
+  const knownBytes = into.write(known, at + lengthBytes, 'utf8');
+  at = into.writeUInt32LE(knownBytes, at) + knownBytes;
+  const from = at + lengthBytes;
+  const payloadBytes =
+    typeof payload === 'string' ? into.write(payload, from, 'utf8') : payload.copy(into, from);
+  return into.writeUInt32LE(payloadBytes, at) + payloadBytes;
 }
 
 /** Payloads are views of `body`. @throws when it is not what `pack` writes */
@@ -78,17 +74,18 @@ export function unpack(body: Buffer): ForwardedMessage[] {
     const flags = body.readUInt8(at);
     const refused = body.readUInt16LE(at + 1);
     const received_at = body.readDoubleLE(at + 3);
-    const begin = at + 11;
-    const device = span(body, begin);
-    const meter = span(body, device.end);
-    const topic = span(body, meter.end);
-    const payloadAt = topic.end + 4;
-    const end = payloadAt + body.readUInt32LE(topic.end);
+    const begin = at + prefixBytes;
+    const knownEnd = begin + lengthBytes + body.readUInt32LE(begin);
+    const known = body.toString('utf8', begin + lengthBytes, knownEnd);
+    const deviceEnd = known.indexOf('\n');
+    const meterEnd = known.indexOf('\n', deviceEnd + 1);
+    const payloadAt = knownEnd + lengthBytes;
+    const end = payloadAt + body.readUInt32LE(knownEnd);
     messages.push({
-      topic: topic.text,
+      topic: known.slice(meterEnd + 1),
       qos: (flags & flag.qos) as 0 | 1 | 2,
-      device_id: device.text,
-      meter_id: meter.text,
+      device_id: known.slice(0, deviceEnd),
+      meter_id: known.slice(deviceEnd + 1, meterEnd),
       received_at,
       payload: body.subarray(payloadAt, end),
       refused,
@@ -99,9 +96,4 @@ export function unpack(body: Buffer): ForwardedMessage[] {
     at = end;
   }
   return messages;
-}
-
-function span(body: Buffer, at: number): { text: string; end: number } {
-  const end = at + 2 + body.readUInt16LE(at);
-  return { text: body.toString('utf8', at + 2, end), end };
 }

@@ -30,25 +30,31 @@ export async function openLane(database: Session, name: string): Promise<Lane> {
 }
 
 /**
- * Appends to a lane. Its row is locked until the commit, so that ids rise in the order of the commits, whoever else
- * writes the same lane. The partition of the day of `writtenAt` (Unix ms) must be there.
+ * Appends to a lane, once however often it is repeated under the same `write`. The lane is locked until the commit, so
+ * that ids rise in the order of the commits, whoever else writes to it. The partition of the day of `writtenAt` (Unix
+ * ms) must be there.
  */
 export async function appendRow(
-  tx: Session,
+  session: Session,
   lane: number,
   { messages, body }: Pick<JournalRow, 'messages' | 'body'>,
-  writtenAt: number,
-): Promise<{ id: number; total: number; transaction: string }> {
-  const { rows } = await tx.query<{ id: number; total: number; transaction: string }>({
+  { write, writtenAt }: { readonly write: string; readonly writtenAt: number },
+): Promise<{ id: number; total: number }> {
+  const { rows } = await session.query<{ id: number; total: number }>({
     name: 'forward-journal-append',
     text: `with turn as (
-             update forward_lanes set last_id = last_id + 1, total = total + $2::integer
-              where lane = $1::integer returning last_id, total
+             update forward_lanes set last_id = last_id + 1, total = total + $2::integer, last_write = $5::uuid
+              where lane = $1::integer and last_write is distinct from $5::uuid returning last_id, total
+           ), added as (
+             insert into forward_journal (lane, id, messages, total, body, written_at)
+             select $1::integer, last_id, $2::integer, total, $3::bytea, to_timestamp($4::float8 / 1000) from turn
+             returning id, total
            )
-           insert into forward_journal (lane, id, messages, total, body, written_at)
-           select $1::integer, last_id, $2::integer, total, $3::bytea, to_timestamp($4::float8 / 1000) from turn
-           returning id::float8, total::float8, pg_current_xact_id()::text as transaction`,
-    values: [lane, messages, body, writtenAt],
+           select id::float8, total::float8 from added
+           union all
+           select last_id::float8, total::float8 from forward_lanes
+            where lane = $1::integer and last_write = $5::uuid`,
+    values: [lane, messages, body, writtenAt, write],
   });
   if (rows[0] === undefined) throw new Error(`the lane ${lane} is gone`);
   return rows[0];

@@ -1,7 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { deliveries, type Journal, type Passing, type Pending } from '../broker/deliveries.js';
 import { untilCommitted, type Database, type Session } from '../database/database.js';
-import { commitExactlyOnce } from '../readings/exactly-once.js';
 import { createPartitions } from '../readings/partitions.js';
 import { frameBytesMax, pack, type Packable } from './frame.js';
 import { appendRow, openLane, type JournalRow, type Lane } from './journal-store.js';
@@ -17,7 +17,7 @@ export interface ForwardJournalOptions {
 }
 
 /** While fewer than `below` messages wait, a commit begins so many ms later: a PUBACK can wait, a commit costs. */
-const linger = { ms: 4, below: 500 };
+const linger = { ms: 5, below: 1_000 };
 /** Of one row; a single message may be larger. */
 const rowMessagesMax = 2_000;
 const rowBytesMax = 1024 * 1024;
@@ -75,7 +75,7 @@ export class ForwardJournal implements Journal {
     const { lane } = await this.ownLane();
     await this.partitions.ensure([now]);
     const body = packed([message], frameBytesMax(message, Buffer.byteLength(message.payload)));
-    await appendRow(tx, lane, { messages: 1, body }, now);
+    await appendRow(tx, lane, { messages: 1, body }, { write: randomUUID(), writtenAt: now });
   }
 
   /** Waits for what is under way, and gives up after the deadline: that is not acknowledged and comes again. */
@@ -129,15 +129,11 @@ export class ForwardJournal implements Journal {
     const body = packedDeliveries(group);
     const messages = group.length;
     const { lane } = await untilCommitted(this.database, () => this.ownLane(), wait);
-    const now = Date.now();
-    await untilCommitted(this.database, () => this.partitions.ensure([now]), wait);
-    let written = { id: 0, total: 0, transaction: '' };
-    const append = async (tx: Session): Promise<string> => {
-      written = await appendRow(tx, lane, { messages, body }, now);
-      return written.transaction;
-    };
-    await commitExactlyOnce(this.database, append, wait);
-    this.options.onWritten({ id: written.id, messages, total: written.total, body });
+    const how = { write: randomUUID(), writtenAt: Date.now() };
+    await untilCommitted(this.database, () => this.partitions.ensure([how.writtenAt]), wait);
+    const append = () => appendRow(this.database, lane, { messages, body }, how);
+    const { id, total } = await untilCommitted(this.database, append, wait);
+    this.options.onWritten({ id, messages, total, body });
   }
 
   private ownLane(): Promise<Lane> {

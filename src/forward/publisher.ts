@@ -14,6 +14,8 @@ export interface Publisher {
   /** Resolves when there is room, or the publisher has ended. */
   room(): Promise<void>;
   send(subject: string, headers: Buffer, payload: Buffer, sent: Sent): void;
+  /** Messages a second from now on; null: as many as go. */
+  pace(perSecond: number | null): void;
   /** Messages under way. */
   readonly inflight: number;
   /** Why it ended; null while it works. */
@@ -25,6 +27,7 @@ export interface Publisher {
 const inflightMax = 4_096;
 const inflightBytesMax = 8 * 1024 * 1024;
 const ackDeadlineMs = 10_000;
+const paceMs = 50;
 const MESSAGE_TOO_LARGE = 10_054;
 
 interface Flight {
@@ -45,6 +48,9 @@ export function createPublisher(connection: NatsConnection, onEnd: (reason: stri
   let seqMax = 0;
   let problem: string | null = null;
   let waiting: (() => void)[] = [];
+  /** Of each `paceMs`. */
+  let share = Number.POSITIVE_INFINITY;
+  let left = share;
 
   connection.subscribe(`${inbox}.*`, {
     callback(error, message) {
@@ -58,6 +64,11 @@ export function createPublisher(connection: NatsConnection, onEnd: (reason: stri
       return; // the oldest stands first
     }
   }, 1_000);
+
+  const paces = setInterval(() => {
+    left = share;
+    if (waiting.length > 0 && hasRoom()) wake();
+  }, paceMs);
 
   function take(message: Msg): void {
     const token = Number(message.subject.slice(inbox.length + 1));
@@ -77,7 +88,7 @@ export function createPublisher(connection: NatsConnection, onEnd: (reason: stri
   }
 
   function hasRoom(): boolean {
-    return flights.size < inflightMax && bytes < inflightBytesMax;
+    return left > 0 && flights.size < inflightMax && bytes < inflightBytesMax;
   }
 
   function wake(): void {
@@ -90,6 +101,7 @@ export function createPublisher(connection: NatsConnection, onEnd: (reason: stri
     if (problem !== null) return;
     problem = reason;
     clearInterval(watch);
+    clearInterval(paces);
     flights.clear();
     onEnd(reason);
     wake();
@@ -114,6 +126,7 @@ export function createPublisher(connection: NatsConnection, onEnd: (reason: stri
       if (size > (connection.info?.max_payload ?? Infinity))
         return sent.refused(`it has ${size} bytes with its headers, more than the server's max_payload`);
       const token = ++last;
+      left--;
       flights.set(token, { sent, bytes: size, at: performance.now() });
       bytes += size;
       try {
@@ -123,6 +136,10 @@ export function createPublisher(connection: NatsConnection, onEnd: (reason: stri
       } catch (error) {
         end(error instanceof Error ? error.message : String(error));
       }
+    },
+    pace(perSecond) {
+      share = perSecond === null ? Number.POSITIVE_INFINITY : Math.ceil((perSecond * paceMs) / 1000);
+      left = Math.min(left, share);
     },
     end,
   };

@@ -20,6 +20,7 @@ export interface ThreadSettings {
 export type ToThread =
   | { readonly kind: 'row'; readonly row: Omit<JournalRow, 'body'> & { readonly body: Uint8Array } }
   | { readonly kind: 'passed'; readonly messages: number; readonly body: Uint8Array }
+  | { readonly kind: 'pace'; readonly perSecond: number | null }
   | { readonly kind: 'close' };
 
 export type DropReason = 'journal' | 'too large' | 'qos 0';

@@ -9,6 +9,8 @@ create table forward_lanes (
   -- Of the last row of its journal, and how many messages there were up to it.
   last_id bigint not null default 0,
   total bigint not null default 0,
+  -- Of the last row: a statement that is repeated, as nobody knows whether it was committed, finds itself here.
+  last_write uuid,
   created_at timestamptz not null default now()
 );
 
