@@ -15,7 +15,7 @@ async function main(): Promise<void> {
   mkdirSync(images, { recursive: true });
   // The picture shows the port: the one that a newcomer gets.
   const MQTT_BROKER_PORT = process.env['MQTT_BROKER_PORT'] ?? '1883';
-  const appliance = await startAppliance({ env: { VIRTUAL_METERS: '6', MQTT_BROKER_PORT } });
+  const appliance = await startAppliance({ env: { VIRTUAL_METERS: '6', MOCK_SYNC: 'on', MQTT_BROKER_PORT } });
   const browser = await openBrowser();
   try {
     const meter = await newcomersMeter(appliance);
