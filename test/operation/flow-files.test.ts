@@ -194,7 +194,12 @@ describe('what is built from the flows', () => {
     const needing = [...exampleTexts(shipped)]
       .filter(([, text]) => text.includes('"type": "ui-'))
       .map(([name]) => name);
-    assert.deepEqual(needing, ['dashboard.json', 'dashboard-devices.json', 'dashboard-payments.json', 'dashboard-tokens.json']);
+    assert.deepEqual(needing, [
+      'dashboard.json',
+      'dashboard-devices.json',
+      'dashboard-payments.json',
+      'dashboard-tokens.json',
+    ]);
   });
 });
 
