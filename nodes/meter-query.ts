@@ -1,11 +1,15 @@
 import type { NodeAPI, NodeDef } from 'node-red';
 import type { Database } from '../src/database/database.js';
+import type { Caller } from '../src/devices/audit.js';
 import { DomainError } from '../src/errors.js';
+import { balanceOf } from '../src/ledger/balance.js';
+import { statementOf } from '../src/ledger/statement.js';
 import { createReadingQueries, type ReadingQueries } from '../src/readings/queries.js';
+import { createStatistics, type Counted, type Statistics } from '../src/statistics/statistics.js';
 import { showAnswers } from './answers.js';
 import { defineNode } from './define-node.js';
 import { answer, refusal } from './outcome.js';
-import { asksFor, chosenOperation, type Request } from './request.js';
+import { asksFor, callerOf, chosenOperation, type Request } from './request.js';
 
 interface Config extends NodeDef {
   database: string;
@@ -13,13 +17,15 @@ interface Config extends NodeDef {
   operationType: 'operation' | 'msg';
 }
 
-/** Asks for stored readings: one question per node, or named by the message. */
+/** Asks for readings, statistics and balances: one question per node, or named by the message. */
 export default function (RED: NodeAPI): void {
   defineNode<Config, 'result' | 'refused'>(RED, {
     type: 'meter-query',
     outputs: ['result', 'refused'],
     start(config, host) {
-      const queries = createReadingQueries(host.use<Database>(config.database, 'database'));
+      const database = host.use<Database>(config.database, 'database');
+      const readings = createReadingQueries(database);
+      const house: House = { database, readings, statistics: createStatistics(database) };
       const answers = showAnswers(host);
       return {
         async input(message, emit) {
@@ -28,9 +34,10 @@ export default function (RED: NodeAPI): void {
           if (question === undefined) throw new DomainError('CONFIGURATION', `No question "${name}"`);
           const begun = performance.now();
           try {
-            const result = answer(message, 'result', 200, await question(queries, asksFor(message)));
+            const { payload, headers } = await question(house, asksFor(message), callerOf(message));
+            const result = answer(message, 'result', 200, payload);
             answers.show(name, 200, performance.now() - begun);
-            emit({ result });
+            emit({ result: headers === undefined ? result : { ...result, headers } });
           } catch (error) {
             const refused = refusal(message, error);
             answers.show(name, Number(refused['statusCode']), performance.now() - begun);
@@ -42,12 +49,34 @@ export default function (RED: NodeAPI): void {
   });
 }
 
-const questions: Readonly<
-  Record<string, ((queries: ReadingQueries, request: Request) => Promise<unknown>) | undefined>
-> = {
-  latest: (queries, { query }) => queries.latest(query),
-  'latest-of': (queries, { id }) => queries.latestOf(id),
-  range: (queries, { id, query }) => queries.range(id, query),
-  'last-day': (queries, { id }) => queries.lastDayOf(id),
-  meters: (queries) => queries.meters(),
+interface House {
+  readonly database: Database;
+  readonly readings: ReadingQueries;
+  readonly statistics: Statistics;
+}
+
+interface Found {
+  readonly payload: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+type Question = (house: House, request: Request, caller: Caller) => Promise<Found>;
+
+const questions: Readonly<Record<string, Question | undefined>> = {
+  latest: async ({ readings }, { query }) => ({ payload: await readings.latest(query) }),
+  'latest-of': async ({ readings }, { id }) => ({ payload: await readings.latestOf(id) }),
+  range: async ({ readings }, { id, query }) => ({ payload: await readings.range(id, query) }),
+  'last-day': async ({ readings }, { id }) => ({ payload: await readings.lastDayOf(id) }),
+  hourly: async ({ statistics }, { id, query }) => counted(await statistics.hourly(id, query)),
+  daily: async ({ statistics }, { id, query }) => counted(await statistics.daily(id, query)),
+  statistics: async ({ statistics }, _, caller) => ({ payload: await statistics.totals(caller) }),
+  own: async ({ readings }, { query }, caller) => ({ payload: await readings.own(caller, query) }),
+  meters: async ({ readings }) => ({ payload: await readings.meters() }),
+  balance: async ({ database }, { id }) => ({ payload: await balanceOf(database, id) }),
+  statement: async ({ database }, { id, query }) => ({ payload: await statementOf(database, id, query) }),
 };
+
+/** The rows alone, as [H-9] has them; how many there are on all pages stands beside them. */
+function counted({ rows, total }: Counted<unknown>): Found {
+  return { payload: rows, headers: { 'X-Total-Count': String(total) } };
+}

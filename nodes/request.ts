@@ -34,13 +34,17 @@ export function asksFor(message: Message): Request {
   };
 }
 
-/** Whom the audit log names. */
+/** Whom the audit log names, and whose own things are asked for. */
 export function callerOf(message: Message): Caller {
-  const caller = message['caller'] as { name?: string } | undefined;
+  const caller = message['caller'] as { name?: string; user_id?: string } | undefined;
   const request = message['req'] as { ip?: string } | undefined;
   // A widget of the dashboard.
   const browser = message['_client'] as { socketIp?: string } | undefined;
-  return { name: caller?.name ?? 'demo', address: request?.ip ?? browser?.socketIp ?? null };
+  return {
+    name: caller?.name ?? 'demo',
+    address: request?.ip ?? browser?.socketIp ?? null,
+    ...(caller?.user_id === undefined ? {} : { user_id: caller.user_id }),
+  };
 }
 
 type Fields = Readonly<Record<string, unknown>>;

@@ -1,8 +1,11 @@
 import type { Database } from '../database/database.js';
-import { DomainError } from '../errors.js';
-import { pageRequest, type ListQuery, type Page } from '../http/page.js';
+import type { Caller } from '../devices/audit.js';
+import { DomainError, type ErrorDetail } from '../errors.js';
+import { findUser } from '../http/callers-store.js';
+import { pageRequest, refuseWrong, type ListQuery, type Page } from '../http/page.js';
 import {
   findMeter,
+  findMetersOf,
   selectLastDay,
   selectLatest,
   selectLatestOf,
@@ -10,6 +13,7 @@ import {
   selectRange,
   type ChartPoint,
   type MeterOverview,
+  type ReadingFilter,
   type StoredReading,
 } from './query-store.js';
 
@@ -18,14 +22,25 @@ export type { ChartPoint, MeterOverview, StoredReading } from './query-store.js'
 /** What the list of latest readings can be sorted by, the default first. */
 export const latestSorts = ['reading_timestamp', 'meter_id', 'kwh_amount', 'submitted_at'] as const;
 
+/** What the readings of one meter and one's own can be sorted by, the default first. */
+export const rangeSorts = ['reading_timestamp', 'kwh_amount', 'submitted_at'] as const;
+export const ownSorts = [...rangeSorts, 'meter_id'] as const;
+/** The ways a reading came. */
+export const sources = ['mqtt', 'http', 'batch'] as const;
+
 /** Questions about stored readings; each throws DomainError SCHEMA_INVALID when a field of the query is wrong. */
 export interface ReadingQueries {
   /** The latest reading of every registered meter that has one, without mocks; sort by reading_timestamp, meter_id, kwh_amount or submitted_at. */
   latest(query?: ListQuery): Promise<Page<StoredReading>>;
   /** @throws DomainError METER_UNKNOWN, NO_READING. */
   latestOf(meter_id: string): Promise<StoredReading>;
-  /** Readings from `start` (included) to `end` (not included), newest first. @throws DomainError METER_UNKNOWN. */
+  /**
+   * Readings from `start` (included) to `end` (not included), newest first; filters: source, minted.
+   * @throws DomainError METER_UNKNOWN.
+   */
   range(meter_id: string, query?: ListQuery): Promise<Page<StoredReading>>;
+  /** The same of all meters of a user, of the time in which they were his; filter: meter_id as well. Mocks are left out. */
+  own(caller: Caller, query?: ListQuery): Promise<Page<StoredReading>>;
   /** The last 24 hours for a chart, oldest first. @throws DomainError METER_UNKNOWN. */
   lastDayOf(meter_id: string): Promise<ChartPoint[]>;
   /** Every registered device that measures or has measured, by meter_id, without mocks; at most 1,000. */
@@ -53,17 +68,41 @@ export function createReadingQueries(database: Database): ReadingQueries {
       return reading;
     },
     async range(meter, query = {}) {
-      const request = pageRequest(query, ['reading_timestamp']);
-      const meter_id = await known(meter);
-      return {
-        ...(await selectRange(database, meter_id, request)),
-        page: request.page,
-        limit: request.limit,
-      };
+      const request = pageRequest(query, rangeSorts);
+      const filter = filterOf(query);
+      const found = await selectRange(database, [await known(meter)], request, filter);
+      return { ...found, page: request.page, limit: request.limit };
+    },
+    async own(caller, query = {}) {
+      const request = pageRequest(query, ownSorts);
+      const filter = filterOf(query);
+      const user = await findUser(database, caller);
+      const meter_id = query['meter_id'] ?? '';
+      const meters = (user === null ? [] : await findMetersOf(database, user)).filter(
+        (each) => meter_id === '' || each === meter_id,
+      );
+      const found =
+        meters.length === 0
+          ? { data: [], total: 0 }
+          : await selectRange(database, meters, request, filter, user);
+      return { ...found, page: request.page, limit: request.limit };
     },
     lastDayOf: async (meter) => selectLastDay(database, await known(meter)),
     meters: () => selectMeters(database),
   };
+}
+
+function filterOf(query: ListQuery): ReadingFilter {
+  const wrong: ErrorDetail[] = [];
+  const source = query['source'] ?? '';
+  const minted = query['minted'] ?? '';
+  const found = sources.find((each) => each === source);
+  if (found === undefined && source !== '')
+    wrong.push({ path: '/source', message: `must be one of ${sources.join(', ')}` });
+  if (!['', 'true', 'false', true, false].includes(minted as never))
+    wrong.push({ path: '/minted', message: 'must be true or false' });
+  refuseWrong(wrong);
+  return { source: found ?? null, minted: minted === '' ? null : minted === true || minted === 'true' };
 }
 
 /** Whatever else stands in a path is no meter's name, a NUL among them, which PostgreSQL would not even take. */

@@ -22,7 +22,7 @@ const earliest = Date.UTC(2000, 0, 1);
 const latest = Date.UTC(2100, 0, 1);
 
 /**
- * Without an end up to a day from now: no reading may be further ahead.
+ * Without an end up to a day from now, as no reading may be further ahead, or as far from the start as it may be.
  * @throws DomainError SCHEMA_INVALID when it is longer than the rule allows
  */
 export function spanOf(
@@ -30,7 +30,8 @@ export function spanOf(
   { daysDefault, daysMax }: SpanRule,
   now: number,
 ): Span {
-  const last = end ?? now + dayMs;
+  const longest = start === null ? Number.POSITIVE_INFINITY : start + daysMax * dayMs;
+  const last = end ?? Math.min(now + dayMs, longest);
   const first = start ?? (end ?? now) - daysDefault * dayMs;
   if (last - first > (daysMax + 1) * dayMs)
     refuseWrong([{ path: '/start', message: `must be at most ${daysMax} days before end` }]);

@@ -36,6 +36,8 @@ const filled: Readonly<Record<string, string>> = {
 const submit = '/api/meters/submit-reading';
 const batch = '/api/meters/submit-readings-batch';
 const quarantine = '/api/admin/quarantine';
+const hourly = 'GET /api/meters/{meter_id}/stats/hourly';
+const daily = 'GET /api/meters/{meter_id}/stats/daily';
 const suspense = '/api/admin/suspense';
 const allocate = `POST ${suspense}/{id}/allocate`;
 const reverse = 'POST /api/admin/payments/{receipt}/reverse';
@@ -168,6 +170,27 @@ describe('the API answers as its document says [H-18]', function () {
       '400 SCHEMA_INVALID',
     ],
     ['GET /api/meters/{meter_id}/readings', '/api/meters/NOBODY/readings', undefined, '404 METER_UNKNOWN'],
+    [hourly, '/api/meters/METER001/stats/hourly', undefined, '200'],
+    [hourly, '/api/meters/09000030529/stats/hourly?page=1&limit=1', undefined, '200'],
+    [hourly, "/api/meters/METER001/stats/hourly?sort=total_kwh'--", undefined, '400 SCHEMA_INVALID'],
+    [
+      hourly,
+      '/api/meters/METER001/stats/hourly?start=2020-01-01T00:00:00Z&end=1795176000',
+      undefined,
+      '400 SCHEMA_INVALID',
+    ],
+    [hourly, '/api/meters/NOBODY/stats/hourly', undefined, '404 METER_UNKNOWN'],
+    [daily, '/api/meters/METER001/stats/daily?time_zone=Asia/Kathmandu', undefined, '200'],
+    [daily, '/api/meters/METER001/stats/daily?time_zone=%2B03:00', undefined, '400 SCHEMA_INVALID'],
+    [daily, '/api/meters/%00/stats/daily', undefined, '404 METER_UNKNOWN'],
+    ['GET /api/meters/my-readings', '/api/meters/my-readings', undefined, '200'],
+    [
+      'GET /api/meters/my-readings',
+      '/api/meters/my-readings?minted=perhaps',
+      undefined,
+      '400 SCHEMA_INVALID',
+    ],
+    ['GET /api/meters/stats', '/api/meters/stats', undefined, '200'],
     [registerKey, '/api/admin/devices/register', json('POST', keyed), '201'],
     [registerKey, '/api/admin/devices/register', json('POST', keyed), '409 KEY_EXISTS'],
     [registerKey, '/api/admin/devices/register', json('POST', { meter_id: 'KEYED' }), '400 SCHEMA_INVALID'],
@@ -687,15 +710,18 @@ function valuesOf(schema: object): string[] {
     enum: named,
     type,
     anyOf,
+    examples,
     items,
   } = schema as {
     enum?: string[];
     type?: string;
     anyOf?: unknown;
+    examples?: string[];
     items?: { enum: string[] };
   };
   if (items !== undefined) return [...items.enum, items.enum.join(',')];
   if (named !== undefined) return named;
+  if (examples !== undefined) return examples;
   if (anyOf !== undefined) return ['2026-11-20T12:00:00Z', '1795176000', '1795176000000'];
   return type === 'boolean' ? ['true', 'false'] : ['1'];
 }

@@ -13,6 +13,14 @@ interface Page {
   readonly total: number;
 }
 
+interface Bucket {
+  readonly hour_bucket?: string;
+  readonly day_bucket?: string;
+  readonly reading_count: number;
+  readonly total_kwh: number;
+}
+const figures = ['meter_id', 'reading_count', 'total_kwh', 'avg_kwh', 'min_kwh', 'max_kwh'];
+
 describe('the tab Readings API', function () {
   this.timeout(150_000);
   let house: House;
@@ -80,12 +88,50 @@ describe('the tab Readings API', function () {
     );
   });
 
+  it('shows the energy of a meter by hour and by day, in rows for a chart [H-9]', async () => {
+    const hours = await house.request('GET', '/api/meters/METER001/stats/hourly');
+    const rows = hours.body as unknown as Bucket[];
+    assert.equal(hours.headers.get('x-total-count'), String(rows.length));
+    assert.deepEqual(Object.keys(rows[0] ?? {}), ['hour_bucket', ...figures]);
+    assert.equal(sum(rows, 'reading_count'), 5);
+    assert.equal(sum(rows, 'total_kwh'), 0.0015);
+    assert.deepEqual(
+      rows,
+      rows.toSorted((a, b) => String(a.hour_bucket).localeCompare(String(b.hour_bucket))),
+    );
+    const days = await house.request('GET', '/api/meters/METER001/stats/daily?time_zone=Africa/Nairobi');
+    const [day] = days.body as unknown as Bucket[];
+    assert.deepEqual(Object.keys(day ?? {}), ['day_bucket', 'date', ...figures]);
+    assert.match(String(day?.day_bucket), /T21:00:00.000Z$/);
+    const page = await house.request('GET', '/api/meters/METER001/stats/hourly?limit=1&page=1&order=desc');
+    assert.deepEqual(page.body, rows.slice(-1));
+  });
+
+  it('shows the caller’s readings and totals; without a token in the demo that is demo [H-9]', async () => {
+    const { total } = (await house.request('GET', '/api/meters/my-readings')).body as unknown as Page;
+    assert.equal(total, 6);
+    const own = await house.request('GET', '/api/meters/my-readings?meter_id=METER002');
+    assert.equal((own.body as unknown as Page).data[0]?.meter_id, 'METER002');
+    assert.deepEqual((await house.request('GET', '/api/meters/stats')).body, {
+      total_kwh: 0.0016,
+      unminted_kwh: 0.0016,
+      minted_kwh: 0,
+      total_readings: 6,
+      unminted_readings: 6,
+      minted_readings: 0,
+    });
+  });
+
   const refused: readonly [title: string, path: string, status: number, code: string][] = [
     ['a meter that is not in the registry', '/api/meter_data/NOBODY', 404, 'METER_UNKNOWN'],
     ['a meter that has no reading yet', '/api/meter_data/SILENT', 404, 'NO_READING'],
     ['readings of a meter that is not there', '/api/meters/NOBODY/readings', 404, 'METER_UNKNOWN'],
     ['a limit above 100', '/api/meter_data?limit=101', 400, 'SCHEMA_INVALID'],
     ['a time that is none', '/api/meters/METER001/readings?start=yesterday', 400, 'SCHEMA_INVALID'],
+    ['hours of a meter that is not there', '/api/meters/NOBODY/stats/hourly', 404, 'METER_UNKNOWN'],
+    ['a sort that is SQL', '/api/meters/METER001/stats/daily?sort=1;select', 400, 'SCHEMA_INVALID'],
+    ['a time zone that is none', '/api/meters/METER001/stats/daily?time_zone=Mars', 400, 'SCHEMA_INVALID'],
+    ['somebody else’s totals', '/api/meters/stats/daily', 404, 'NOT_FOUND'],
     ['a path that does not exist', '/api/nothing', 404, 'NOT_FOUND'],
   ];
   for (const [title, path, status, code] of refused) {
@@ -95,3 +141,8 @@ describe('the tab Readings API', function () {
     });
   }
 });
+
+/** Of ten-thousandths, so that nothing is rounded. */
+function sum(rows: readonly Bucket[], field: 'reading_count' | 'total_kwh'): number {
+  return rows.reduce((total, row) => total + Math.round(row[field] * 10_000), 0) / 10_000;
+}

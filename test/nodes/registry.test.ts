@@ -105,6 +105,65 @@ describe('device-registry, meter-query and api-error', () => {
     });
   }
 
+  it('answers hours, days, totals and a balance as plain data, and the caller’s own things to the caller alone', async () => {
+    await test.database.query({ text: `insert into users (email) values ('ada')` });
+    await test.database.query({
+      text: `insert into devices (meter_id, type, mqtt_user, password_hash, user_id)
+             select 'HERS', 'meter', 'HERS', '', u.id from users u where u.email = 'ada'`,
+    });
+    await test.database.query({
+      text: `select ensure_day_partition('meter_readings', (now() at time zone 'UTC')::date)`,
+    });
+    await test.database.query({
+      text: `insert into meter_readings (meter_id, user_id, kwh_amount, reading_timestamp)
+             select d.meter_id, d.user_id, 1.25, now() from devices d where d.meter_id = 'HERS'`,
+    });
+    const query = { id: 'query', type: 'meter-query', database: 'db', wires: [['result'], ['refused']] };
+    const running = await startFlow([
+      ...flow().filter(({ id }) => id !== 'query'),
+      { ...query, operation: 'ask', operationType: 'msg' },
+    ]);
+    const answerTo = async (message: object): Promise<FlowMessage> => {
+      const before = running.received('result').length;
+      running.send('query', message);
+      await eventually(() => running.received('result').length > before);
+      return running.received('result').at(-1) ?? assert.fail();
+    };
+    const hours = await answerTo({ ask: 'hourly', payload: { meter_id: 'HERS', limit: 5 } });
+    assert.deepEqual(hours['headers'], { 'X-Total-Count': '1' });
+    const [hour] = hours.payload as { total_kwh: number; meter_id: string }[];
+    assert.deepEqual([hour?.meter_id, hour?.total_kwh], ['HERS', 1.25]);
+    const days = await answerTo({ ask: 'daily', payload: 'HERS' });
+    assert.equal((days.payload as { reading_count: number }[])[0]?.reading_count, 1);
+    assert.deepEqual(JSON.parse(JSON.stringify(days.payload)), days.payload);
+    const totals = await answerTo({ ask: 'statistics', caller: { name: 'ada' } });
+    assert.equal((totals.payload as { total_kwh: number }).total_kwh, 1.25);
+    // A query cannot say who asks.
+    const claimed = { user_id: 'ada', name: 'ada', caller: { name: 'ada' } };
+    for (const ask of ['statistics', 'own']) {
+      const { payload } = await answerTo({ ask, payload: claimed, req: { query: claimed } });
+      const { total_readings, total } = payload as { total_readings?: number; total?: number };
+      assert.equal(total_readings ?? total, 0, ask);
+    }
+    assert.equal(
+      ((await answerTo({ ask: 'own', caller: { name: 'ada' } })).payload as { total: number }).total,
+      1,
+    );
+    assert.equal(
+      ((await answerTo({ ask: 'balance', payload: 'HERS' })).payload as { balance: number }).balance,
+      0,
+    );
+    assert.equal(
+      ((await answerTo({ ask: 'statement', payload: 'HERS' })).payload as { total: number }).total,
+      0,
+    );
+    running.send('query', {
+      ask: 'daily',
+      payload: { meter_id: 'HERS', sort: "total_kwh'; drop table users; --" },
+    });
+    assert.equal((await one(running, 'refused')).statusCode, 400);
+  });
+
   it('tells an unknown meter from one without a reading', async () => {
     const running = await startFlow(flow());
     running.send('query', { payload: 'METER404' });

@@ -11,6 +11,7 @@ import { createTestDatabase, type TestDatabase } from '../support/database.js';
 const quarterMs = 900_000;
 const last = Math.floor(Date.now() / quarterMs) * quarterMs;
 const { signal } = new AbortController();
+const ada = { name: 'ada' };
 
 describe('questions about stored readings', () => {
   let test: TestDatabase;
@@ -68,6 +69,14 @@ describe('questions about stored readings', () => {
     ['half a page', () => queries.latest({ page: 1.5 }), 'SCHEMA_INVALID'],
     ['a sort that is SQL', () => queries.latest({ sort: 'id; drop table devices' }), 'SCHEMA_INVALID'],
     ['an order of its own', () => queries.latest({ order: 'random' }), 'SCHEMA_INVALID'],
+    ['a source of its own', () => queries.range('Q-1', { source: "mqtt' or true --" }), 'SCHEMA_INVALID'],
+    ['perhaps minted', () => queries.range('Q-1', { minted: 'perhaps' }), 'SCHEMA_INVALID'],
+    ['a sort of others', () => queries.range('Q-1', { sort: 'meter_id' }), 'SCHEMA_INVALID'],
+    [
+      'a sort that is SQL, of one’s own',
+      () => queries.own(ada, { sort: 'meter_id; select 1' }),
+      'SCHEMA_INVALID',
+    ],
     ['a start that is no time', () => queries.range('Q-1', { start: 'yesterday' }), 'SCHEMA_INVALID'],
   ];
   for (const [what, ask, code] of failures) {
@@ -100,6 +109,55 @@ describe('questions about stored readings', () => {
       assert.deepEqual([total, data.length], [4, 4]);
       assert.equal(data.at(-1)?.reading_timestamp, new Date(start).toISOString());
     }
+  });
+
+  it('filters and sorts the readings of one meter', async () => {
+    const some = await queries.range('Q-1', {
+      sort: 'kwh_amount',
+      limit: 2,
+      source: 'mqtt',
+      minted: 'false',
+    });
+    assert.deepEqual([some.total, some.data.map(({ kwh_amount }) => kwh_amount)], [200, [1.0199, 1.0198]]);
+    assert.equal((await queries.range('Q-1', { source: 'http' })).total, 0);
+    assert.equal((await queries.range('Q-1', { minted: true })).total, 0);
+    assert.equal((await queries.range('Q-1', { start: '0100-01-01T00:00:00Z', end: 8.64e15 })).total, 200);
+    assert.equal((await queries.range('Q-1', { end: -8.64e15 })).total, 0);
+  });
+
+  it('finds the latest of a meter that has been silent for long', async () => {
+    assert.equal((await queries.latestOf('Q-2')).kwh_amount, 0.0001);
+  });
+
+  it('answers one’s own readings, of the time in which the meters were one’s own [H-9]', async () => {
+    const user_id = '5a1d3f62-2f0c-4a53-8a0e-6d8a4a2f9b10';
+    await test.database.query({
+      text: `insert into users (id, email) values ($1, 'ada')`,
+      values: [user_id],
+    });
+    await test.database.query({
+      text: `insert into devices (meter_id, type, mqtt_user, password_hash, user_id, mock)
+             select m, 'meter', m, '', $1, m = 'OWN-MOCK' from unnest('{OWN-1,OWN-2,OWN-MOCK}'::text[]) m`,
+      values: [user_id],
+    });
+    const readings = ['OWN-1', 'OWN-2', 'OWN-MOCK'].flatMap((meter) =>
+      [0, 1, 2].map((age) => ({
+        ...reading(meter, last - age * quarterMs, 5),
+        user_id: age === 2 ? null : user_id,
+      })),
+    );
+    await createReadingWriter(test.database).store(readings, { signal });
+    await test.database.query({ text: `delete from devices where meter_id = 'OWN-2'` });
+    const all = await queries.own(ada, { sort: 'meter_id', order: 'asc' });
+    assert.deepEqual(
+      [all.total, all.data.map(({ meter_id }) => meter_id)],
+      [4, ['OWN-1', 'OWN-1', 'OWN-2', 'OWN-2']],
+    );
+    const newest = await queries.own({ name: 'a-key', user_id }, { limit: 1, meter_id: 'OWN-2' });
+    assert.deepEqual([newest.total, newest.data[0]?.reading_timestamp], [2, new Date(last).toISOString()]);
+    assert.equal((await queries.own(ada, { meter_id: 'Q-1' })).total, 0);
+    assert.equal((await queries.own({ name: 'nobody' })).total, 0);
+    await test.database.query({ text: `delete from devices where meter_id ~ '^OWN'` });
   });
 
   it('draws the last day, oldest first', async () => {

@@ -133,6 +133,11 @@ describe('statistics of a meter', function () {
     assert.equal((await statistics.daily('M-1')).rows.length, 41);
   });
 
+  it('reaches as far as it may from a start without an end', async () => {
+    const { rows } = await statistics.hourly('M-1', { start: now - 390 * dayMs });
+    assert.equal(rows.at(-1)?.hour_bucket, '2026-10-22T11:00:00.000Z');
+  });
+
   it('pages, sorts and turns round', async () => {
     const all = await statistics.hourly('M-1');
     const page = await statistics.hourly('M-1', { page: '3', limit: '7' });

@@ -12,6 +12,7 @@ import { paymentPaths, paymentSchemas } from './payments.js';
 import { quarantinePaths, quarantineSchemas } from './quarantine.js';
 import { readingPaths, readingSchemas } from './readings.js';
 import { refusalSchemas } from './refusals.js';
+import { statisticsPaths, statisticsSchemas } from './statistics.js';
 import { submissionPaths, submissionSchemas } from './submissions.js';
 
 export type * from './model.js';
@@ -44,6 +45,7 @@ export function openApiDocument(version: string): Document {
       deviceKeyPaths,
       deviceEventPaths,
       readingPaths,
+      statisticsPaths,
       anomalyPaths,
       quarantinePaths,
       submissionPaths,
@@ -60,6 +62,7 @@ export function openApiDocument(version: string): Document {
         ...deviceKeySchemas,
         ...deviceEventSchemas,
         ...readingSchemas,
+        ...statisticsSchemas,
         ...anomalySchemas,
         ...quarantineSchemas,
         ...submissionSchemas,

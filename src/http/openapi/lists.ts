@@ -20,6 +20,15 @@ export function query(name: string, description: string, schema: Schema): Parame
   return { name, in: 'query', description, schema };
 }
 
+/** start and end of a question about time: RFC 3339, Unix milliseconds or Unix seconds ([M-11]). */
+export function span(start: string, end: string): Parameter[] {
+  const time = { anyOf: [Type.String({ format: 'date-time' }), Type.Integer()] };
+  return [
+    query('start', `${start}; RFC 3339, Unix ms or Unix s.`, time),
+    query('end', `${end}; RFC 3339, Unix ms or Unix s.`, time),
+  ];
+}
+
 /** One or more of these, separated by commas. */
 export function someOf(name: string, description: string, values: readonly string[]): Parameter {
   const schema = Type.Array(Type.String({ enum: [...values] }), { minItems: 1 });

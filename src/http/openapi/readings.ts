@@ -1,7 +1,7 @@
 import { Type, type TSchema } from 'typebox';
-import { latestSorts, type StoredReading } from '../../readings/queries.js';
+import { latestSorts, ownSorts, rangeSorts, sources, type StoredReading } from '../../readings/queries.js';
 import { json, moment, nullOr } from './answers.js';
-import { listParameters, named, pageOf, query } from './lists.js';
+import { listParameters, named, pageOf, query, span } from './lists.js';
 import { ref, type Parameter, type Paths, type Schemas } from './model.js';
 import { refusals } from './refusals.js';
 
@@ -41,8 +41,11 @@ const example: StoredReading = {
 const page = { data: [example], page: 1, limit: 20, total: 1 };
 
 const which: Parameter = named('meter_id', 'The meter’s meter_id or its drn.', 'METER001');
-/** RFC 3339, Unix milliseconds or Unix seconds ([M-11]). */
-const time = { anyOf: [moment(), Type.Integer()] };
+const filters: readonly Parameter[] = [
+  ...span('From here on', 'Up to here, not included'),
+  query('source', 'The way they came.', Type.String({ enum: [...sources] })),
+  query('minted', 'Handed over for minting, or the others.', Type.Boolean()),
+];
 
 export const readingPaths: Paths = {
   '/api/meter_data': {
@@ -78,15 +81,28 @@ export const readingPaths: Paths = {
       operationId: 'listReadings',
       tags,
       summary: 'The readings of one meter between two times',
-      parameters: [
-        which,
-        query('start', 'From here on; RFC 3339, Unix ms or Unix s.', time),
-        query('end', 'Up to here, not included.', time),
-        ...listParameters(['reading_timestamp']),
-      ],
+      parameters: [which, ...filters, ...listParameters(rangeSorts)],
       responses: {
         200: { description: 'A page of readings.', content: json(ref('ReadingPage'), page) },
         ...refusals(['SCHEMA_INVALID', 'METER_UNKNOWN']),
+      },
+    },
+  },
+  '/api/meters/my-readings': {
+    get: {
+      operationId: 'listMyReadings',
+      tags,
+      summary: 'The readings of the caller’s meters',
+      description:
+        'Of the time in which the meters were the caller’s, also of those that are no longer there. Mocks are left out.',
+      parameters: [
+        ...filters,
+        query('meter_id', 'Of this meter alone.', Type.String()),
+        ...listParameters(ownSorts),
+      ],
+      responses: {
+        200: { description: 'A page of readings.', content: json(ref('ReadingPage'), page) },
+        ...refusals(['SCHEMA_INVALID']),
       },
     },
   },
