@@ -3,8 +3,11 @@ import { deferred, type Deferred } from '../batches/deferred.js';
 import { covers } from '../devices/access.js';
 import { DomainError } from '../errors.js';
 
-/** Called with each message under the filter, in the order of arrival. It must not throw. */
-export type MessageListener = (topic: string, payload: Buffer) => void;
+/**
+ * Called with each message under the filter, in the order of arrival; `isRetained`: it was published before the
+ * subscription. It must not throw.
+ */
+export type MessageListener = (topic: string, payload: Buffer, isRetained: boolean) => void;
 
 /** The subscriptions of one connection: one per filter, however many listen, and made again after a reconnect. */
 export interface Subscriptions {
@@ -36,12 +39,12 @@ export function createSubscriptions(client: MqttClient, broker: string): Subscri
   let wanted: Entry[] = [];
   let gathering = false;
 
-  client.on('message', (topic, payload) => {
-    for (const listener of entries.get(topic)?.listeners ?? []) listener(topic, payload);
+  client.on('message', (topic, payload, { retain }) => {
+    for (const listener of entries.get(topic)?.listeners ?? []) listener(topic, payload, retain);
     if (wildcards === 0) return;
     for (const { filter, listeners } of entries.values())
       if (isWildcard(filter) && covers(filter, topic))
-        for (const listener of listeners) listener(topic, payload);
+        for (const listener of listeners) listener(topic, payload, retain);
   });
   client.on('close', () => {
     for (const left of leaving) left();
@@ -123,7 +126,7 @@ export function createSubscriptions(client: MqttClient, broker: string): Subscri
     add(filter, listener) {
       const entry = entries.get(filter) ?? begin(filter);
       // Each listener counts by itself, also when somebody listens twice with one function.
-      const own: MessageListener = (topic, payload) => listener(topic, payload);
+      const own: MessageListener = (topic, payload, isRetained) => listener(topic, payload, isRetained);
       entry.listeners.add(own);
       if (entry.listeners.size === 1 && entry.leaving === undefined) want(entry);
       const { granted } = entry;

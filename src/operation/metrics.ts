@@ -250,7 +250,7 @@ export const metrics = {
   }),
   tokenAnswersIgnored: new Counter({
     name: 'meterflow_token_answers_ignored_total',
-    help: 'Answers of meters to tokens that were not taken: unreadable, other_meter, repeated, ambiguous, none (to none of ours), not_committed',
+    help: 'Answers of meters to tokens that were not taken: unreadable, other_meter, repeated, early (before the token was sent), ambiguous, awaited (by another instance), none (to none of ours), not_committed',
     labelNames: ['reason'],
     registers,
   }),

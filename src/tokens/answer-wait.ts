@@ -1,13 +1,9 @@
-import { createHash } from 'node:crypto';
 import { deferred } from '../batches/deferred.js';
 import { readAnswer, type AnswerMapping, type MeterAnswer } from './answer.js';
-
-/** An answer that this injection takes for its own. */
-export interface HeardAnswer {
-  readonly answer: MeterAnswer;
-  /** Unix ms. */
-  readonly at: number;
-}
+import type { HeardAnswer, OpenToken } from './attribution.js';
+import type { EarlierTokens } from './earlier.js';
+import { createNamelessAnswers, type NamelessAnswers } from './nameless.js';
+import type { RecentAnswers } from './recent-answers.js';
 
 export interface AwaitedInjection {
   readonly id: string;
@@ -15,25 +11,19 @@ export interface AwaitedInjection {
   /** Every name of the meter: an answer that names another one is not its own. */
   readonly names: ReadonlySet<string>;
   readonly token: string;
+  readonly earlier: EarlierTokens;
 }
 
 export interface AnswerWaitSettings {
   readonly mapping: AnswerMapping | undefined;
   readonly recent: RecentAnswers;
-  /** An answer that belongs to an earlier token of the meter. */
-  readonly onStray: (answer: MeterAnswer, at: number) => void;
-  readonly onIgnored: (reason: 'unreadable' | 'other_meter' | 'repeated') => void;
+  /** An answer that belongs to another token of the meter. */
+  readonly onStray: (heard: HeardAnswer) => void;
+  /** An answer that, as is known by now, belongs to this other token. */
+  readonly onEarlier: (token: OpenToken, heard: HeardAnswer) => void;
+  readonly onIgnored: (reason: 'unreadable' | 'other_meter' | 'repeated' | 'early') => void;
 }
 
-/**
- * How long an answer that names no token is held when it may belong to an earlier one: if that is so, the right one
- * comes after it, as meters answer in order.
- */
-const settleMs = 1_000;
-/** The same bytes again so soon after may be the same answer once more. */
-const repeatMs = 5_000;
-/** The broker's copy of an answer comes after its commit, and a database may be slow. */
-const copyMs = 60_000;
 /** Answers with an id that come before the vendor's own. */
 const earlyMax = 16;
 
@@ -43,16 +33,21 @@ export interface AnswerWait {
   /** The last answer that could not be read, as half a sentence. */
   readonly problem: string | null;
   /** From now on the token is on its way: an answer before is one to an earlier token. */
-  open(isOutstanding: boolean): void;
+  open(): void;
   /** The vendor's answer is there: null when it gave no id. Answers that carry one wait for this. */
   named(messageId: string | null): void;
   /**
-   * `topic`: by the subscription; `delivery`: from the broker's deliveries, as a second copy or after a reconnect.
+   * `topic`: by the subscription; `delivery`: from the broker's deliveries, as a second copy or after a reconnect; `at`
+   * in Unix ms.
    * @returns false when the wait is over, and somebody else may want it
    */
-  hear(payload: string | Buffer, via: 'topic' | 'delivery'): boolean;
-  /** An answer that is still held when the time is over. */
+  hear(payload: string | Buffer, via: 'topic' | 'delivery', at?: number): boolean;
+  /** A refusal that is still held when the time is over. */
   held(): HeardAnswer | undefined;
+  /** Those that may be its own, or another's: what can be told of them is told by then. */
+  readonly doubtful: NamelessAnswers['doubtful'];
+  /** Another token has its answer. */
+  forget(id: string): void;
   close(): void;
 }
 
@@ -60,21 +55,25 @@ export function createAnswerWait(awaited: AwaitedInjection, settings: AnswerWait
   const { id, meterId, names, token } = awaited;
   const { recent, onStray, onIgnored } = settings;
   const answered = deferred<HeardAnswer>();
-  let isOpen = false;
+  let openedAt: number | undefined;
   let isOver = false;
-  let isOutstanding = false;
   /** Undefined: the vendor has not answered yet. */
   let messageId: string | null | undefined;
-  const early: { payload: string | Buffer; via: 'topic' | 'delivery' }[] = [];
+  const early: { payload: string | Buffer; via: 'topic' | 'delivery'; at: number }[] = [];
   let problem: string | null = null;
-  let kept: (HeardAnswer & { digest: string; via: 'topic' | 'delivery'; isRepeat: boolean }) | undefined;
-  let timer: NodeJS.Timeout | undefined;
+  const nameless = createNamelessAnswers({
+    ...settings,
+    meterId,
+    id,
+    earlier: awaited.earlier,
+    onKnown: take,
+  });
 
-  function take(heard: HeardAnswer, digest: string): void {
+  function take(heard: HeardAnswer): void {
     isOver = true;
-    clearTimeout(timer);
-    recent.note(meterId, digest);
-    answered.resolve({ answer: heard.answer, at: heard.at });
+    nameless.close();
+    recent.note(meterId, heard.answer);
+    answered.resolve(heard);
   }
 
   function belongs(answer: MeterAnswer): 'here' | 'to another' | 'unknown yet' | 'by its meter' {
@@ -86,32 +85,7 @@ export function createAnswerWait(awaited: AwaitedInjection, settings: AnswerWait
     return answer.message_id === messageId ? 'here' : 'to another';
   }
 
-  function stray(answer: MeterAnswer, at: number, digest: string): void {
-    recent.note(meterId, digest);
-    onStray(answer, at);
-  }
-
-  /** One without a token, which may belong to an earlier one, or be an earlier answer once more. */
-  function weigh(heard: HeardAnswer, digest: string, via: 'topic' | 'delivery'): void {
-    // A meter that gets a token twice answers twice: the second time that it is used.
-    const isRepeat =
-      recent.has(meterId, digest, via === 'topic' ? repeatMs : copyMs) ||
-      (heard.answer.outcome === 'used' && recent.hasAny(meterId, copyMs));
-    if (via === 'delivery' && (isRepeat || kept?.digest === digest)) return onIgnored('repeated');
-    if (kept !== undefined && (kept.via === 'topic' || via === 'topic')) {
-      // The second of two: the first was to the token before, or its answer once more.
-      if (kept.digest !== digest && isOutstanding && !kept.isRepeat) stray(kept.answer, kept.at, kept.digest);
-      return take(heard, digest);
-    }
-    if (via === 'topic' && !isRepeat && !isOutstanding) return take(heard, digest);
-    kept = { ...heard, digest, via, isRepeat };
-    timer ??= setTimeout(() => {
-      if (kept !== undefined) take(kept, kept.digest);
-    }, settleMs);
-  }
-
-  function listen(payload: string | Buffer, via: 'topic' | 'delivery'): void {
-    const at = Date.now();
+  function listen(payload: string | Buffer, via: 'topic' | 'delivery', at: number): void {
     const answer = readAnswer(payload, settings.mapping);
     if (answer.outcome === 'unreadable') {
       problem = `an answer of the meter ${answer.reason}`;
@@ -121,20 +95,22 @@ export function createAnswerWait(awaited: AwaitedInjection, settings: AnswerWait
       problem = 'an answer on the meter’s topic names another meter';
       return onIgnored('other_meter');
     }
-    const digest = digestOf(payload);
-    switch (isOpen ? belongs(answer) : 'to another') {
+    switch (openedAt === undefined ? 'to another' : belongs(answer)) {
       case 'to another':
         // Of one that names nothing, the broker's copy says no more.
-        if (via === 'topic' || answer.token !== null || answer.message_id !== null) stray(answer, at, digest);
+        if (via === 'delivery' && answer.token === null && answer.message_id === null) break;
+        recent.note(meterId, answer);
+        onStray({ answer, at });
         break;
       case 'here':
-        take({ answer, at }, digest);
+        take({ answer, at });
         break;
       case 'unknown yet':
-        if (early.length < earlyMax) early.push({ payload, via });
+        if (early.length < earlyMax) early.push({ payload, via, at });
         break;
       case 'by its meter':
-        weigh({ answer, at }, digest, via);
+        if (at < (openedAt ?? 0)) onIgnored('early');
+        else nameless.weigh({ answer, at }, via);
     }
   }
 
@@ -143,23 +119,26 @@ export function createAnswerWait(awaited: AwaitedInjection, settings: AnswerWait
     get problem() {
       return problem;
     },
-    open(outstanding) {
-      isOpen = true;
-      isOutstanding = outstanding;
+    open() {
+      openedAt = Date.now();
     },
     named(said) {
       messageId = said;
-      for (const { payload, via } of early.splice(0)) if (!isOver) listen(payload, via);
+      for (const { payload, via, at } of early.splice(0)) if (!isOver) listen(payload, via, at);
     },
-    hear(payload, via) {
+    hear(payload, via, at = Date.now()) {
       if (isOver) return false;
-      listen(payload, via);
+      listen(payload, via, at);
       return true;
     },
-    held: () => kept,
+    doubtful: nameless.doubtful,
+    forget(other) {
+      if (!isOver) nameless.forget(other);
+    },
+    held: () => nameless.held,
     close() {
       isOver = true;
-      clearTimeout(timer);
+      nameless.close();
     },
   };
 }
@@ -173,39 +152,4 @@ export function isNamed(names: ReadonlySet<string>, said: string): boolean {
 
 function withoutZeros(name: string): string {
   return name.replace(/^0+/, '');
-}
-
-/** The answers that were taken, so that a second copy of one is known as such. */
-export interface RecentAnswers {
-  note(meterId: string, digest: string): void;
-  has(meterId: string, digest: string, withinMs: number): boolean;
-  /** Whether any was taken of the meter. */
-  hasAny(meterId: string, withinMs: number): boolean;
-}
-
-const answersMax = 20_000;
-
-export function createRecentAnswers(now: () => number = () => performance.now()): RecentAnswers {
-  const taken = new Map<string, number>();
-  const isWithin = (key: string, withinMs: number): boolean => {
-    const at = taken.get(key);
-    return at !== undefined && now() - at < withinMs;
-  };
-  return {
-    note(meterId, digest) {
-      for (const key of [meterId, `${meterId} ${digest}`]) {
-        // Behind the others, so that the first is the oldest.
-        taken.delete(key);
-        taken.set(key, now());
-        const oldest = taken.size > answersMax ? taken.keys().next() : undefined;
-        if (oldest?.done === false) taken.delete(oldest.value);
-      }
-    },
-    has: (meterId, digest, withinMs) => isWithin(`${meterId} ${digest}`, withinMs),
-    hasAny: (meterId, withinMs) => isWithin(meterId, withinMs),
-  };
-}
-
-export function digestOf(payload: string | Buffer): string {
-  return createHash('sha256').update(payload).digest('base64');
 }

@@ -1,4 +1,5 @@
 import type { Session } from '../database/database.js';
+import { openToLate } from './ending-store.js';
 
 /** An injection whose turn has come. */
 export interface NewInjection {
@@ -10,6 +11,8 @@ export interface NewInjection {
   readonly caller: string;
   readonly instance: string;
   readonly run: string;
+  /** Answers of before are not in its memory. Unix ms. */
+  readonly remembersSince: number;
   /** Unix ms. */
   readonly requestedAt: number;
   /** When nobody can be waiting for it any more. */
@@ -19,8 +22,8 @@ export interface NewInjection {
 export type Begun =
   | {
       readonly outcome: 'begun';
-      /** Another token of the meter was sent within the hour and never answered: its answer may still come. */
-      readonly isOutstanding: boolean;
+      /** Earlier tokens of the meter may still be answered, or were a moment ago, elsewhere. */
+      readonly hasEarlier: boolean;
       /** This very token was sent to the meter before, without an answer: it may be booked. */
       readonly isRepeated: boolean;
     }
@@ -28,9 +31,6 @@ export type Begun =
   | { readonly outcome: 'used' | 'bound'; readonly id: string }
   /** Another instance waits for this meter: for the same token, or for another one. */
   | { readonly outcome: 'busy'; readonly id: string; readonly isSame: boolean };
-
-/** How long an answer of an earlier token is reckoned with. */
-const outstandingFor = `interval '1 hour'`;
 
 /**
  * Writes them down, each unless its token is used or bound, or its meter is busy. Both unique indexes of what waits
@@ -41,8 +41,9 @@ export async function beginAll(session: Session, news: readonly NewInjection[]):
     name: 'begin-injections',
     text: `with n as materialized (
              select * from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::text[], $6::text[], $7::text[],
-                                  $8::uuid[], $9::timestamptz[], $10::float8[]) with ordinality as n
-               (id, meter_number, meter_id, token_hash, token_last4, caller, instance, run, requested_at, ms, place)
+                                  $8::uuid[], $9::timestamptz[], $10::float8[], $11::timestamptz[]) with ordinality as n
+               (id, meter_number, meter_id, token_hash, token_last4, caller, instance, run, requested_at, ms,
+                remembers_since, place)
            ), judged as materialized (
              select n.*,
                     (select t.id from token_injections t
@@ -53,8 +54,10 @@ export async function beginAll(session: Session, news: readonly NewInjection[]):
                              or (t.sent_at is not null and t.refusal is distinct from 'wrong_meter'))
                       limit 1) as bound_by,
                     exists (select from token_injections t
-                             where t.meter_id = n.meter_id and t.token_hash <> n.token_hash
-                               and t.status = 'unanswered' and t.sent_at > now() - ${outstandingFor}) as outstanding,
+                             where t.meter_id = n.meter_id and t.requested_at > now() - interval '2 days'
+                               and ((t.token_hash <> n.token_hash and ${openToLate('t')})
+                                    or (t.answered_at > now() - interval '1 minute'
+                                        and (t.run <> n.run or t.answered_at < n.remembers_since)))) as earlier,
                     (select true from token_injections t
                       where t.meter_id = n.meter_id and t.token_hash = n.token_hash and t.sent_at is not null
                         and (t.status = 'unanswered' or t.code = 'TOKEN_API_FAILED')
@@ -69,7 +72,7 @@ export async function beginAll(session: Session, news: readonly NewInjection[]):
              on conflict do nothing
              returning id
            )
-           select used_by, bound_by, outstanding, repeated, begun.id is not null as begun
+           select used_by, bound_by, earlier, repeated, begun.id is not null as begun
              from judged j left join begun on begun.id = j.id order by place`,
     values: [
       news.map(({ id }) => id),
@@ -82,6 +85,7 @@ export async function beginAll(session: Session, news: readonly NewInjection[]):
       news.map(({ run }) => run),
       news.map(({ requestedAt }) => new Date(requestedAt).toISOString()),
       news.map(({ deadlineMs }) => deadlineMs),
+      news.map(({ remembersSince }) => new Date(remembersSince).toISOString()),
     ],
   });
   return Promise.all(rows.map((row, index) => begunOf(session, row, news[index])));
@@ -90,7 +94,7 @@ export async function beginAll(session: Session, news: readonly NewInjection[]):
 interface BegunRow {
   readonly used_by: string | null;
   readonly bound_by: string | null;
-  readonly outstanding: boolean;
+  readonly earlier: boolean;
   readonly repeated: boolean;
   readonly begun: boolean;
 }
@@ -98,7 +102,7 @@ interface BegunRow {
 async function begunOf(session: Session, row: BegunRow, wanted: NewInjection | undefined): Promise<Begun> {
   if (row.used_by !== null) return { outcome: 'used', id: row.used_by };
   if (row.bound_by !== null) return { outcome: 'bound', id: row.bound_by };
-  if (row.begun) return { outcome: 'begun', isOutstanding: row.outstanding, isRepeated: row.repeated };
+  if (row.begun) return { outcome: 'begun', hasEarlier: row.earlier, isRepeated: row.repeated };
   const { rows } = await session.query<{ id: string; same: boolean; meter_id: string }>({
     name: 'waiting-injection',
     text: `select id, token_hash = $2 as same, meter_id from token_injections

@@ -15,7 +15,7 @@ export interface Ending {
   readonly reason: string | null;
   /** Ten-thousandths of a unit; of a success. */
   readonly units: number | null;
-  /** JSON as the meter sent it; null without an answer. */
+  /** JSON as the meter sent it; null without one. Of one that is unanswered: an answer that may be another's. */
   readonly answer: string | null;
   readonly answeredAt: number | null;
   readonly vendorStatus: number | null;
@@ -77,7 +77,7 @@ async function updateAll(tx: Session, endings: readonly Ending[]): Promise<Set<s
     text: `update token_injections t
               set status = e.status, code = e.code, refusal = e.refusal, reason = e.reason,
                   injected_units = (e.units * 0.0001)::numeric(14, 4), answer = e.answer,
-                  phase = case when e.answered_at is not null then 'answered'
+                  phase = case when e.answered_at is not null and e.status <> 'unanswered' then 'answered'
                                when e.acknowledged_at is not null then 'acknowledged' else t.phase end,
                   answered_at = e.answered_at, finished_at = now(), late = e.late,
                   vendor_status = coalesce(e.vendor_status, t.vendor_status),
@@ -115,6 +115,24 @@ async function updateAll(tx: Session, endings: readonly Ending[]): Promise<Set<s
     ],
   });
   return new Set(rows.map(({ id }) => id));
+}
+
+/**
+ * Keeps an answer with one of the injections that it may belong to, and that has room for it: it is reckoned with when
+ * the next one comes.
+ */
+export async function keepAnswer(
+  session: Session,
+  { ids, answer, at }: { readonly ids: readonly string[]; readonly answer: string; readonly at: number },
+): Promise<void> {
+  await session.query({
+    name: 'keep-token-answer',
+    text: `update token_injections set answer = $2::json, answered_at = $3::timestamptz
+            where id = (select t.id from token_injections t
+                         where t.id = any($1::uuid[]) and t.answer is null and ${openToLate('t')}
+                         order by t.requested_at, t.id limit 1 for update)`,
+    values: [ids, answer, iso(at)],
+  });
 }
 
 function iso(at: number | null): string | null {

@@ -1,4 +1,5 @@
 import type { MeterAnswer } from './answer.js';
+import type { HeardAnswer } from './attribution.js';
 import type { Ending } from './ending-store.js';
 
 type Ended = Pick<Ending, 'id' | 'meterId' | 'caller'>;
@@ -27,10 +28,11 @@ export function endingOf(
   };
 }
 
-/** An injection that ends without an answer of the meter. */
+/** An injection that ends without an answer of the meter that is known to be its own; `kept` may be. */
 export function endingWithout(
   { id, meterId, caller }: Ended,
   more: Pick<Ending, 'status' | 'code' | 'reason' | 'wasSent'>,
+  kept: HeardAnswer | null,
 ): Omit<Ending, 'vendorStatus' | 'vendorAttempts'> {
   return {
     id,
@@ -38,8 +40,8 @@ export function endingWithout(
     caller,
     refusal: null,
     units: null,
-    answer: null,
-    answeredAt: null,
+    answer: kept === null ? null : JSON.stringify(kept.answer.data),
+    answeredAt: kept?.at ?? null,
     late: false,
     ...more,
   };

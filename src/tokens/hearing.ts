@@ -1,9 +1,9 @@
 import { untilCommitted, type Database } from '../database/database.js';
 import { covers } from '../devices/access.js';
 import { readAnswer, type AnswerMapping } from './answer.js';
-import { digestOf, type RecentAnswers } from './answer-wait.js';
 import type { InjectionRun } from './injection.js';
 import type { LateAnswers, LateInjection } from './late.js';
+import type { RecentAnswers } from './recent-answers.js';
 
 /** One inbound message of a meter, as the broker hands it on. */
 export interface SaidByMeter {
@@ -36,17 +36,15 @@ export function createHearing(settings: HearingSettings): Hearing {
     const completed: LateInjection[] = [];
     for (const { meter_id, payload, received_at } of answers) {
       const awaited = settings.runOf(meter_id);
-      if (awaited?.hear(payload) === true) continue;
+      if (awaited?.hear(payload, received_at) === true) continue;
       const answer = readAnswer(payload, mapping);
-      const digest = digestOf(payload);
-      if (answer.outcome === 'unreadable' || recent.has(meter_id, digest, 60_000)) continue;
-      recent.note(meter_id, digest);
-      const one = await untilCommitted(
-        database,
-        () => late.complete(meter_id, answer, received_at, null, signal),
-        { signal },
-      );
-      if (one !== null) completed.push(one);
+      if (answer.outcome === 'unreadable' || recent.has(meter_id, answer)) continue;
+      recent.note(meter_id, answer);
+      const heard = { answer, at: received_at };
+      const some = await untilCommitted(database, () => late.complete(meter_id, heard, null, signal), {
+        signal,
+      });
+      completed.push(...some);
     }
     return completed;
   };

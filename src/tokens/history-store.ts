@@ -1,6 +1,5 @@
 import type { Session } from '../database/database.js';
 import type { PageRequest } from '../http/page.js';
-import { openToLate } from './ending-store.js';
 import type { InjectionRecord, InjectionStatus } from './record.js';
 
 /** Which ones; null: any. */
@@ -71,44 +70,6 @@ export async function endAbandoned(
     values: [instance, run],
   });
   return rowCount;
-}
-
-/** An injection of a meter, as far as it says whose a late answer may be. */
-export interface MeterInjection {
-  readonly id: string;
-  readonly meter_number: string;
-  readonly drn: string | null;
-  readonly caller: string;
-  readonly token: string;
-  readonly message_id: string | null;
-  readonly vendor_status: number | null;
-  readonly answer: string | null;
-  /** It was sent, and ended without an answer. */
-  readonly open: boolean;
-  /** Sent within the hour. */
-  readonly recent: boolean;
-}
-
-/** The latest of a meter, the last first, and every one that the answer names. */
-export async function selectOfMeter(
-  session: Session,
-  meterId: string,
-  named: { readonly tokenHash: Buffer | null; readonly messageId: string | null },
-): Promise<MeterInjection[]> {
-  const { rows } = await session.query<MeterInjection>({
-    name: 'select-injections-of-meter',
-    text: `select t.id, t.meter_number, d.drn, t.caller, encode(t.token_hash, 'hex') as token, t.message_id,
-                  t.vendor_status, t.answer::text as answer, ${openToLate('t')} as open,
-                  coalesce(t.sent_at > now() - interval '1 hour', false) as recent
-             from token_injections t left join devices d on d.meter_id = t.meter_id
-            where t.meter_id = $1
-              and (t.token_hash = $2 or t.message_id = $3 or t.id::text = $3
-                   or t.id in (select l.id from token_injections l where l.meter_id = $1
-                                order by l.requested_at desc, l.id desc limit 20))
-            order by t.requested_at desc, t.id desc`,
-    values: [meterId, named.tokenHash, named.messageId],
-  });
-  return rows;
 }
 
 type Times =

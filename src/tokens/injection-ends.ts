@@ -1,7 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { DomainError } from '../errors.js';
 import { metrics } from '../operation/metrics.js';
-import type { AnswerWait, HeardAnswer } from './answer-wait.js';
+import type { AnswerWait } from './answer-wait.js';
+import type { HeardAnswer } from './attribution.js';
+import { mayHaveIt } from './earlier.js';
 import { endingOf, endingWithout, reasonOf } from './ending.js';
 import type { Ending } from './ending-store.js';
 import type { Injection, InjectionParts } from './injection.js';
@@ -57,7 +59,9 @@ export function createInjectionEnds(
     const why = wait.problem === null ? '' : ` (${wait.problem})`;
     const sentence = closing.aborted
       ? 'Meterflow stopped, or its flow was changed, while it waited for the meter.'
-      : `The meter did not answer within ${seconds} s${why}. It may still; the record will say so.`;
+      : wait.doubtful.length > 0
+        ? `${doubtAbout(injection.earlier.others.length)} The record keeps what it said.`
+        : `The meter did not answer within ${seconds} s${why}. It may still; the record will say so.`;
     const error = new DomainError('TOKEN_UNANSWERED', sentence);
     return endWithout(error, { status: 'unanswered', wasSent: true }, vendor);
   }
@@ -73,9 +77,17 @@ export function createInjectionEnds(
     { status, wasSent }: { status: 'failed' | 'unanswered'; wasSent: boolean },
     vendor: VendorAnswer | null,
   ): Promise<InjectionAnswer> {
-    const ending = endingWithout(ended, { status, code: error.code, reason: error.message, wasSent });
-    const isEnded = await commit({ ...ending, ...of(vendor) });
+    const doubtful = [...wait.doubtful];
+    // The system has not forwarded it: whatever the meter said was about others.
+    const isForwarded =
+      wasSent && (vendor === null || vendor.outcome !== 'refused' || mayHaveIt(vendor.status));
+    const kept =
+      (isForwarded ? (doubtful.findLast(({ kind }) => kind === 'fresh') ?? doubtful.at(-1)) : null) ?? null;
+    const more = { status, code: error.code, reason: error.message, wasSent };
+    const isEnded = await commit({ ...endingWithout(ended, more, kept), ...of(vendor) });
+    for (const one of doubtful) if (one !== kept && one.kind === 'fresh') keepWithOthers(one, isForwarded);
     // An answer that came while this was written belongs to the record.
+    for (const one of wait.doubtful.slice(doubtful.length)) completeLate(one);
     void takeLate();
     if (!isEnded) throw gone();
     observe(error.code.toLowerCase());
@@ -83,10 +95,16 @@ export function createInjectionEnds(
   }
 
   async function takeLate(): Promise<void> {
-    const { answer, at } = await wait.answered;
-    await parts.late
-      .complete(meter.meterId, answer, at, null, AbortSignal.timeout(commitMs))
-      .catch(() => metrics.tokenAnswersIgnored.inc({ reason: 'not_committed' }));
+    completeLate(await wait.answered);
+  }
+
+  function keepWithOthers(heard: HeardAnswer, mayBeOwn: boolean): void {
+    if (mayBeOwn) parts.late.keep(injection.earlier.vacant, heard).catch(uncommitted);
+    else completeLate(heard);
+  }
+
+  function completeLate(heard: HeardAnswer): void {
+    parts.late.complete(meter.meterId, heard, null, AbortSignal.timeout(commitMs)).catch(uncommitted);
   }
 
   /** The caller hears in time that the database is away; what the meter said is written when it is back. */
@@ -126,6 +144,17 @@ function of(vendor: VendorAnswer | null): VendorPart {
 
 function observe(outcome: string): void {
   metrics.tokenInjections.inc({ outcome });
+}
+
+/** What the meter said of another token may be lost when the database is away: that record stays as true as it was. */
+export function uncommitted(): void {
+  metrics.tokenAnswersIgnored.inc({ reason: 'not_committed' });
+}
+
+function doubtAbout(others: number): string {
+  return others === 0
+    ? 'The meter answered, but names no token, and this may be about the one before: its answer once more, or a second.'
+    : `The meter answered, but names no token, and ${others === 1 ? 'one' : others} before this may still be answered: nobody can know which it meant.`;
 }
 
 function usedMeanwhile(): DomainError {

@@ -4,10 +4,13 @@ import type { Meter } from '../ledger/find-meter.js';
 import type { MqttLink } from '../mqtt/link.js';
 import { metrics } from '../operation/metrics.js';
 import type { AnswerMapping } from './answer.js';
-import { createAnswerWait, type HeardAnswer, type RecentAnswers } from './answer-wait.js';
+import { createAnswerWait } from './answer-wait.js';
+import type { HeardAnswer } from './attribution.js';
+import type { EarlierTokens } from './earlier.js';
 import type { InjectionAnswer } from './injection-answer.js';
-import { commitMs, createInjectionEnds, gone } from './injection-ends.js';
+import { commitMs, createInjectionEnds, gone, uncommitted } from './injection-ends.js';
 import type { LateAnswers } from './late.js';
+import type { RecentAnswers } from './recent-answers.js';
 import type { InjectionRecords } from './records.js';
 import type { Vendor } from './vendor.js';
 
@@ -34,8 +37,8 @@ export interface Injection {
   readonly meterNumber: string;
   readonly token: string;
   readonly caller: string;
-  /** Another token of the meter was sent before, and its answer may still come. */
-  readonly isOutstanding: boolean;
+  /** What else the meter's next answers may be to. */
+  readonly earlier: EarlierTokens;
   /** This token was sent before, without an answer. */
   readonly isRepeated: boolean;
 }
@@ -44,7 +47,7 @@ export interface InjectionRun {
   /** Resolves with what the caller hears, after the commit. @throws what is no outcome: the database is away */
   readonly finished: Promise<InjectionAnswer>;
   /** Hears what the broker's deliveries bring; the subscription brings it as well, as long as it lasts. */
-  hear(payload: string | Buffer): boolean;
+  hear(payload: string | Buffer, receivedAt: number): boolean;
 }
 
 /**
@@ -60,19 +63,22 @@ export function runInjection(
   const { id, meter, meterNumber, token } = injection;
   const names = new Set([meterNumber, meter.meterId, ...(meter.drn === null ? [] : [meter.drn])]);
   const wait = createAnswerWait(
-    { id, meterId: meter.meterId, names, token },
+    { id, meterId: meter.meterId, names, token, earlier: injection.earlier },
     {
       mapping: parts.mapping,
       recent: parts.recent,
-      onStray(answer, at) {
-        // It is the record's, not this caller's: a failure leaves that record as true as it was.
-        parts.late
-          .complete(meter.meterId, answer, at, id, AbortSignal.any([closing, AbortSignal.timeout(commitMs)]))
-          .catch(() => metrics.tokenAnswersIgnored.inc({ reason: 'not_committed' }));
+      // It is another record's, not this caller's: a failure leaves that one as true as it was.
+      onStray(heard) {
+        const completed = parts.late.complete(meter.meterId, heard, id, inTime());
+        completed.then((some) => some.forEach((one) => wait.forget(one.id))).catch(uncommitted);
+      },
+      onEarlier({ id: other, caller }, heard) {
+        parts.late.end({ id: other, meterId: meter.meterId, caller }, heard, inTime()).catch(uncommitted);
       },
       onIgnored: (reason) => metrics.tokenAnswersIgnored.inc({ reason }),
     },
   );
+  const inTime = (): AbortSignal => AbortSignal.any([closing, AbortSignal.timeout(commitMs)]);
   const ends = createInjectionEnds(injection, parts, { wait, cancelled, closing });
 
   async function run(): Promise<InjectionAnswer> {
@@ -95,7 +101,7 @@ export function runInjection(
       };
       const stillWaits = await parts.records.note({ ...progress, phase: 'sent', sentAt: Date.now() });
       if (!stillWaits) throw gone();
-      wait.open(injection.isOutstanding);
+      wait.open();
       return await afterSent();
     } catch (error) {
       if (isSent) throw error;
@@ -114,7 +120,14 @@ export function runInjection(
     const topics = new Set([...names].map((name) => parts.topicOf(name)));
     const granted = await Promise.allSettled(
       [...topics].map((topic) =>
-        parts.link.subscribe(topic, (_topic, payload) => wait.hear(payload, 'topic'), signal),
+        parts.link.subscribe(
+          topic,
+          (_topic, payload, isRetained) => {
+            // It was said before anybody asked.
+            if (!isRetained) wait.hear(payload, 'topic');
+          },
+          signal,
+        ),
       ),
     );
     for (const one of granted) if (one.status === 'fulfilled') subscriptions.push(one.value);
@@ -166,7 +179,7 @@ export function runInjection(
     }
   }
 
-  return { finished: run(), hear: (payload) => wait.hear(payload, 'delivery') };
+  return { finished: run(), hear: (payload, receivedAt) => wait.hear(payload, 'delivery', receivedAt) };
 }
 
 /** What may go wrong before the token is sent, and is the caller's to hear. */

@@ -6,7 +6,6 @@ import type { MqttLink } from '../mqtt/link.js';
 import { logger } from '../operation/logging.js';
 import { metrics } from '../operation/metrics.js';
 import type { AnswerMapping } from './answer.js';
-import { createRecentAnswers } from './answer-wait.js';
 import { createBeginning, type Wanted } from './beginning.js';
 import { createFlight, type Flight } from './flight.js';
 import { createGathering } from './gathering.js';
@@ -17,6 +16,7 @@ import { notApplied, type InjectionAnswer } from './injection-answer.js';
 import { createLateAnswers } from './late.js';
 import { createMeterQueues } from './meter-queues.js';
 import { busy, stopped, unknownMeter } from './mishaps.js';
+import { recentAnswersOf } from './recent-answers.js';
 import { createInjectionRecords } from './records.js';
 import { readInjectionRequest, type InjectionRequest } from './request.js';
 import type { TokenHash } from './token-hash.js';
@@ -68,8 +68,9 @@ const log = logger('tokens');
 export function createInjections(settings: InjectionSettings): Injections {
   const { database, link, vendor, hash, topic, responseTimeoutMs, instance } = settings;
   const records = createInjectionRecords(database);
-  const recent = createRecentAnswers();
-  const late = createLateAnswers(database, records, hash);
+  const recent = recentAnswersOf(database);
+  const { mapping } = settings;
+  const late = createLateAnswers({ database, records, hash, mapping });
   const closing = new AbortController();
   const queues = createMeterQueues();
   /** By meter and token. */
@@ -88,12 +89,12 @@ export function createInjections(settings: InjectionSettings): Injections {
       return numbers.map((number) => ({ meter: meters.get(number) }));
     },
   });
-  const begin = createBeginning({ database, records, hash, instance, run });
+  const begin = createBeginning({ database, records, hash, instance, run, recent, mapping });
   const hear = createHearing({
     database,
     late,
     recent,
-    mapping: settings.mapping,
+    mapping,
     filter: topic.replaceAll('{meter_number}', '+'),
     runOf: (meterId) => running.get(meterId),
   });
@@ -151,15 +152,15 @@ export function createInjections(settings: InjectionSettings): Injections {
       const deadlineMs = asked.longestMs + responseTimeoutMs + marginMs;
       const begun = await begin(wanted, { deadlineMs, inLine, closing: closing.signal });
       if (begun.outcome === 'answered') return begun.answer;
-      const { id, isOutstanding, isRepeated } = begun;
-      const injection = { ...wanted, id, isOutstanding, isRepeated };
+      const { id, earlier, isRepeated } = begun;
+      const injection = { ...wanted, id, earlier, isRepeated };
       const parts: InjectionParts = {
         link,
         vendor: asked,
         records,
         late,
         recent,
-        mapping: settings.mapping,
+        mapping,
         leaving(left) {
           leaving.add(left);
           void left.finally(() => leaving.delete(left));

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import type { MeterAnswer } from '../../src/tokens/answer.js';
-import type { MeterInjection } from '../../src/tokens/history-store.js';
 import { ownerOf } from '../../src/tokens/late-owner.js';
+import type { MeterInjection } from '../../src/tokens/meter-store.js';
 
 const said = { ok: 1 };
+const minute = 60_000;
+const day = 86_400_000;
 
 function answer(more: Partial<MeterAnswer> = {}): MeterAnswer {
   return {
@@ -29,14 +31,23 @@ function injection(id: string, more: Partial<MeterInjection> = {}): MeterInjecti
     message_id: null,
     vendor_status: 202,
     answer: null,
+    answered_at: null,
+    sent_at: 0,
+    status: 'unanswered',
     open: true,
-    recent: true,
+    silent_ms: minute,
     ...more,
   };
 }
 
 const done = (id: string, more: Partial<MeterInjection> = {}): MeterInjection =>
-  injection(id, { open: false, answer: '{"of":"it"}', ...more });
+  injection(id, { status: 'success', open: false, answer: '{"of":"it"}', ...more });
+
+/** A yes that may be another's, as the record has it. */
+const kept = (n: number): { readonly answer: string; readonly answered_at: number } => ({
+  answer: JSON.stringify({ status: 'success', injected_units: n }),
+  answered_at: n,
+});
 
 describe('A late answer', () => {
   const rows: readonly [
@@ -69,16 +80,21 @@ describe('A late answer', () => {
       answer(),
       'a',
     ],
-    ['may come days after, to the last of its meter', [injection('a', { recent: false })], answer(), 'a'],
+    [
+      'may come days after, to the last of its meter',
+      [injection('a', { silent_ms: 3 * day })],
+      answer(),
+      'a',
+    ],
     [
       'of days after is not told of one before others',
-      [done('b'), injection('a', { recent: false })],
+      [done('b'), injection('a', { silent_ms: 3 * day })],
       answer(),
       'none',
     ],
     [
       'leaves what was lost long ago alone',
-      [injection('b'), injection('a', { recent: false })],
+      [injection('b'), injection('a', { silent_ms: 3 * day })],
       answer(),
       'b',
     ],
@@ -140,6 +156,66 @@ describe('A late answer', () => {
       answer({ message_id: 'n' }),
       'a',
     ],
+    [
+      'of two open tokens is told of both, with the answer that was kept',
+      [injection('b', kept(1)), injection('a')],
+      answer(),
+      'a, b',
+    ],
+    [
+      'of two open tokens, a yes and a no, is told of none',
+      [injection('b', kept(1)), injection('a')],
+      answer({ outcome: 'expired', units: null }),
+      'ambiguous',
+    ],
+    [
+      'that was kept is no news',
+      [injection('b', { ...kept(1), answer: JSON.stringify(said) }), injection('a')],
+      answer(),
+      'repeated',
+    ],
+    [
+      'beside one that was kept and is another’s once more',
+      [injection('c', kept(1)), injection('b'), done('a', { answer: kept(1).answer })],
+      answer(),
+      'ambiguous',
+    ],
+    [
+      'is not a second yes to a token that is confirmed',
+      [injection('b'), done('a', { id: 'a2' }), injection('a')],
+      answer(),
+      'b',
+    ],
+    [
+      'reckons with a token of before the meter came back',
+      [injection('b'), injection('a', { silent_ms: 30 * minute })],
+      answer(),
+      'ambiguous',
+    ],
+    [
+      'reckons with a token that could not be told apart from a recent one',
+      [injection('b', { silent_ms: 50 * minute }), injection('a', { silent_ms: 100 * minute })],
+      answer(),
+      'ambiguous',
+    ],
+    [
+      'reckons with one that broke the system down',
+      [injection('b', { vendor_status: 500 }), injection('a')],
+      answer(),
+      'ambiguous',
+    ],
+    [
+      'to one that waits elsewhere is heard there',
+      [injection('w', { open: false, status: 'waiting' }), injection('a')],
+      answer(),
+      'awaited',
+    ],
+    [
+      'of before that one was sent is not',
+      [injection('w', { open: false, status: 'waiting', sent_at: 2 }), injection('a')],
+      answer(),
+      'a',
+    ],
     ['beside a token that waits', [done('w'), injection('a')], answer(), 'a', { waiting: 'w' }],
     [
       'that is a refusal, beside a token that waits',
@@ -152,8 +228,9 @@ describe('A late answer', () => {
   for (const [title, injections, said_, owner, names = {}] of rows) {
     it(`${title}: ${owner}`, () => {
       const { token = null, waiting = null } = names;
-      const found = ownerOf(injections, said_, { token, waiting });
-      assert.equal(found.outcome === 'owned' ? found.injection.id : found.outcome, owner);
+      const found = ownerOf(injections, { answer: said_, at: 1 }, { token, waiting });
+      const owners = found.outcome === 'owned' ? found.pairs.map(([{ id }]) => id).join(', ') : found.outcome;
+      assert.equal(owners, owner);
     });
   }
 });
