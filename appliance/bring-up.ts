@@ -15,6 +15,7 @@ import { readCertificates } from '../src/broker/certificates.js';
 import { closeAllBrokers } from '../src/broker/runtime.js';
 import { closeForwarder } from '../src/forward/runtime.js';
 import { watchLedger } from '../src/ledger/audit.js';
+import { closeAllLive } from '../src/live/runtime.js';
 import { prepareAccounts } from './accounts.js';
 import type { Closing } from './closing.js';
 import { prepareDatabase } from './database.js';
@@ -80,6 +81,7 @@ export async function bringUp({ root, environment, progress, closing, stopping }
   closing.add('forwarding', () => closeForwarder());
   // After Node-RED: a broker outlives its node for a while, for a redeploy.
   closing.add('broker', () => closeAllBrokers({ drainMs: 500 }));
+  closing.add('live events', () => closeAllLive());
   closing.add('Node-RED', () => runtime?.stop() ?? Promise.resolve());
   for (const name of installed.newer)
     progress.note(`the shipped tab ${name} is newer than yours: npm run flows:update`);

@@ -13,6 +13,8 @@ const neededByNodes = new Set([
   'PAYMENT_CONSUMER_KEY',
   'PAYMENT_CONSUMER_SECRET',
   'PAYMENT_PASSKEY',
+  'REDIS_URL',
+  'REDIS_PASSWORD',
 ]);
 
 /** As paths that hold wherever Node-RED runs. */
@@ -24,6 +26,7 @@ const files = [
   'NATS_TLS_CERT',
   'NATS_TLS_KEY',
   'NATS_TLS_CA',
+  'REDIS_TLS_CA',
 ] as const;
 
 export interface Found {

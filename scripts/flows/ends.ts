@@ -9,6 +9,9 @@ export const ends: Readonly<Record<string, readonly number[]>> = {
   'Payment/Tell the meter': [0, 1, 2, 3, 6],
   // Nothing has changed.
   'Payment/Take the callback': [5],
+  // An integrator wires what is to follow an event.
+  'Ingestion/Tell who listens': [1],
+  'Live/Tell who listens': [0, 1],
   // The callback that follows tells it.
   'Payment simulator/The provider': [2],
   // Everybody hears them over MQTT; an integrator may wire them to another broker.

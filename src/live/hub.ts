@@ -185,11 +185,15 @@ export class Hub {
     }
   }
 
+  #heard(entry: Entry): HeardEvent {
+    const { event, data } = entry.event;
+    return { id: this.journal.idOf(entry), event, data };
+  }
+
   #tellListeners(entries: readonly Entry[]): void {
     for (const listener of this.#listeners) {
       const wanted = entries.filter(({ event }) => selects(listener.selection, event));
-      if (wanted.length > 0)
-        listener.hear(wanted.map((entry) => ({ id: this.journal.idOf(entry), ...entry.event })));
+      if (wanted.length > 0) listener.hear(wanted.map((entry) => this.#heard(entry)));
     }
   }
 }

@@ -34,7 +34,7 @@ export function newsOf(topic: string | undefined, payload: unknown): News {
   const [first] = items;
   if (typeof first !== 'object' || first === null) return nothing;
   if ('event' in first && 'data' in first) return ready(items);
-  const tell = topic === undefined ? undefined : sources[topic];
+  const tell = topic !== undefined && Object.hasOwn(sources, topic) ? sources[topic] : undefined;
   return tell === undefined ? nothing : tell(items, first as Fields);
 }
 

@@ -217,16 +217,14 @@ export const groups = {
       meaning: 'how long forwarded messages are kept, to fill a stream that comes back empty',
     }),
     REDIS_URL: optional(kind.url('redis', 'rediss'), {
-      meaning: 'fan-out and cache shared by instances',
+      meaning: 'live events of all instances reach the listeners of each; unset: each its own',
       secret: true,
-      later: true,
     }),
-    REDIS_TLS_CA: optional(kind.file, { meaning: 'PEM file, with rediss://', later: true }),
-    REDIS_PASSWORD: optional(kind.text, { meaning: 'password', secret: true, later: true }),
+    REDIS_TLS_CA: optional(kind.file, { meaning: 'PEM file, with rediss://' }),
+    REDIS_PASSWORD: optional(kind.text, { meaning: 'instead of one in REDIS_URL', secret: true }),
     REDIS_PUBSUB_CHANNELS: given(kind.list(kind.text), {
       default: 'market:events,meter:updates',
-      meaning: 'channels',
-      later: true,
+      meaning: 'channels of money and tokens, and of what meters say',
     }),
     CACHE_USER_STATS_TTL: given(kind.integer(0, 86_400), { default: '300', meaning: 'seconds', later: true }),
     CACHE_RECENT_READINGS_TTL: given(kind.integer(0, 86_400), {

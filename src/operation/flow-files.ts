@@ -31,6 +31,7 @@ const order = [
   'submit',
   'batch',
   'anomalies',
+  'live',
   'money',
   'virtual-meters',
   'payment-simulator',

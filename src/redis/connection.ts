@@ -39,9 +39,10 @@ export function connectRedis(
     retryStrategy: (attempt) => Math.min(backoff.firstMs * 2 ** Math.min(attempt, 10), backoff.mostMs),
   });
   // Without a listener ioredis writes to the console.
-  redis.on('error', (error: Error) => onState(reasonOf(error)));
-  redis.on('close', () => onState('the connection is closed'));
-  redis.on('ready', () => onState(null));
+  let reason: string | null = null;
+  redis.on('error', (error: Error) => onState((reason = reasonOf(error))));
+  redis.on('close', () => onState(reason ?? 'the connection is closed'));
+  redis.on('ready', () => onState((reason = null)));
   return redis;
 }
 

@@ -16,6 +16,8 @@ import deviceKeys from '../../nodes/device-keys.js';
 import devicePresence from '../../nodes/device-presence.js';
 import deviceRegistry from '../../nodes/device-registry.js';
 import installerCard from '../../nodes/installer-card.js';
+import liveEvents from '../../nodes/live-events.js';
+import liveGateway from '../../nodes/live-gateway.js';
 import messageQuarantine from '../../nodes/message-quarantine.js';
 import messageStore from '../../nodes/message-store.js';
 import meterAuthBroker from '../../nodes/meter-auth-broker.js';
@@ -26,6 +28,7 @@ import meterMqtt from '../../nodes/meter-mqtt.js';
 import meterPayments from '../../nodes/meter-payments.js';
 import meterLedger from '../../nodes/meter-ledger.js';
 import meterQuery from '../../nodes/meter-query.js';
+import meterRedis from '../../nodes/meter-redis.js';
 import mockDevice from '../../nodes/mock-device.js';
 import mqttAuthority from '../../nodes/mqtt-authority.js';
 import natsForward from '../../nodes/nats-forward.js';
@@ -97,6 +100,9 @@ const all: ((RED: NodeAPI) => void)[] = [
   deviceEventList,
   meterLedger,
   meterQuery,
+  meterRedis,
+  liveGateway,
+  liveEvents,
   natsForward,
   apiError,
   anomalyList,
@@ -211,6 +217,15 @@ function keep(inbox: Map<string, FlowMessage[]>, id: string, message: FlowMessag
   inbox.set(id, kept);
 }
 
+const configs = new Set([
+  'meter-database',
+  'meter-mqtt',
+  'meter-keyring',
+  'meter-payments',
+  'meter-redis',
+  'live-gateway',
+]);
+
 function isConfig({ type }: FlowNode): boolean {
-  return ['meter-database', 'meter-mqtt', 'meter-keyring', 'meter-payments'].includes(type);
+  return configs.has(type);
 }

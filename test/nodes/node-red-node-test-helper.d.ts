@@ -5,6 +5,8 @@ declare module 'node-red-node-test-helper' {
   const helper: {
     init(nodeRed: string): void;
     startServer(): Promise<void>;
+    /** `http://127.0.0.1:port` */
+    url(): string;
     stopServer(stopped: () => void): void;
     load(
       nodes: readonly ((RED: NodeAPI) => void)[],
