@@ -60,5 +60,7 @@ export function tokenAnswerText(
   ];
   if (status !== 'success')
     records.push({ n: 'status', v: status, t: 0 }, { n: 'message', v: message, t: 0 });
+  // Without it nobody could tell an answer that comes late from that to the next token.
+  if (messageId !== null) records.push({ n: 'message-id', v: messageId, t: 0 });
   return JSON.stringify(records);
 }

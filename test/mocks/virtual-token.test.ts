@@ -114,6 +114,7 @@ describe('What a meter says of a token [T-3]', () => {
       { n: 'credit-token-ack', v: 0, t: 0 },
       { n: 'status', v: 'used', t: 0 },
       { n: 'message', v: 'USED', t: 0 },
+      { n: 'message-id', v: 'id', t: 0 },
     ]);
   });
 
