@@ -46,6 +46,8 @@ export type Verdict = keyof Verdicts;
 
 /** So near to the deadline either is right: an answer takes its way, on a busy machine a long one. */
 const marginMs = 2_000;
+/** Of each wrong verdict. */
+const examplesMax = 3;
 
 /**
  * @param fact undefined: nobody ever asked the vendor
@@ -100,17 +102,22 @@ export function judge(
     busy: 0,
   };
   const examples: string[] = [];
-  const byMeter = new Map<number, Fact[]>();
-  for (const fact of facts.values()) byMeter.set(fact.meter, (byMeter.get(fact.meter) ?? []).concat(fact));
+  const doubtful = doubtfulOf([...facts.values()]);
   for (const one of heard) {
     const fact = facts.get(one.token);
-    const isDoubtful = fact !== undefined && hasOpen(byMeter.get(fact.meter) ?? [], fact);
-    const verdict = verdictOf(one, fact, isDoubtful);
+    const verdict = verdictOf(one, fact, fact !== undefined && doubtful.has(fact));
     verdicts[verdict] += 1;
-    if (verdict !== 'right' && examples.length < 10)
+    if (verdict !== 'right' && verdicts[verdict] <= examplesMax)
       examples.push(`${verdict}: ${JSON.stringify({ heard: one, fact: fact ?? null })}`);
   }
   return { verdicts, examples };
+}
+
+/** Those that came to their meter when an earlier token of it was open. */
+export function doubtfulOf(facts: readonly Fact[]): Set<Fact> {
+  const byMeter = new Map<number, Fact[]>();
+  for (const fact of facts) byMeter.set(fact.meter, (byMeter.get(fact.meter) ?? []).concat(fact));
+  return new Set(facts.filter((fact) => hasOpen(byMeter.get(fact.meter) ?? [], fact)));
 }
 
 function hasOpen(ofMeter: readonly Fact[], { calledAt }: Fact): boolean {

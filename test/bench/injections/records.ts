@@ -1,7 +1,7 @@
 import { openDatabase } from '../../../src/database/database.js';
 import { discrepancies } from '../../balances/meters.js';
 import { meterIdOf } from '../load/reading-plan.js';
-import { isInTime, type Fact } from './judge.js';
+import { doubtfulOf, isInTime, type Fact } from './judge.js';
 import { isNameless, unitsOf } from './plan.js';
 
 /** Our records of injections beside what meters did. Zero is right, but for `open`. */
@@ -17,7 +17,7 @@ export interface RecordsAudit {
   readonly waiting: number;
   /** Ledger accounts that differ from their entries, and meters whose units are not the sum of their records. */
   readonly ledger: number;
-  /** Booked by the meter after its time, and its answer names neither token nor message: it may be to several. */
+  /** Its answer names neither token nor message, and came late, or when another token was open: it may be to several. */
   readonly open: number;
 }
 
@@ -29,6 +29,7 @@ const meterPrefix = meterIdOf(0).replace(/\d+$/, '');
 export async function auditRecords(databaseUrl: string, facts: readonly Fact[]): Promise<RecordsAudit> {
   const database = openDatabase({ url: databaseUrl, connectionsMax: 2, queryTimeoutMs: 60_000 });
   const booked = facts.filter(({ said }) => said === 'success');
+  const doubtful = doubtfulOf(facts);
   try {
     const until = performance.now() + settleMs;
     for (;;) {
@@ -37,7 +38,7 @@ export async function auditRecords(databaseUrl: string, facts: readonly Fact[]):
                  from token_injections where status = 'success' group by 1`,
       });
       const found = new Map(rows.map(({ booking, count }) => [booking, count]));
-      const audit = compare(booked, found);
+      const audit = compare(booked, doubtful, found);
       if ((audit.missing > 0 || audit.open > 0) && performance.now() < until) {
         await new Promise((resolve) => setTimeout(resolve, 500));
         continue;
@@ -65,11 +66,12 @@ export async function auditRecords(databaseUrl: string, facts: readonly Fact[]):
 /** Each token has units of its own. */
 function compare(
   booked: readonly Fact[],
+  doubtful: ReadonlySet<Fact>,
   found: ReadonlyMap<string, number>,
 ): Pick<RecordsAudit, 'booked' | 'missing' | 'untrue' | 'twice' | 'open'> {
   const real = new Set(booked.map(bookingOf));
   const unrecorded = booked.filter((fact) => !found.has(bookingOf(fact)));
-  const open = unrecorded.filter((fact) => !isInTime(fact) && isNameless(fact.meter));
+  const open = unrecorded.filter((fact) => isNameless(fact.meter) && (!isInTime(fact) || doubtful.has(fact)));
   return {
     booked: booked.length,
     missing: unrecorded.length - open.length,
