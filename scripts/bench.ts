@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util';
 import { compete, type Entry } from '../test/bench/contest.js';
 import { measureCrowd } from '../test/bench/crowd.js';
 import { measureEd25519 } from '../test/bench/ed25519.js';
+import { measureEvents, untoldOf } from '../test/bench/events.js';
 import { measureGrowth } from '../test/bench/growth.js';
 import { settings, signed, unsigned } from '../test/bench/contestants/ours.js';
 import { script } from '../test/bench/contestants/script.js';
@@ -31,6 +32,7 @@ const full = {
   ed25519Seconds: 5,
   prepaid: { meters: 1_000, seconds: 10 },
   injections: { meters: 2_000, seconds: 12, count: 20_000, memoryRounds: 3 },
+  events: { seconds: 10 },
   mocks: { counts: [1_000, 10_000], seconds: 30 },
 } satisfies Lengths & Record<string, unknown>;
 const quick = {
@@ -45,6 +47,7 @@ const quick = {
   ed25519Seconds: 1,
   prepaid: { meters: 1_000, seconds: 4 },
   injections: { meters: 2_000, seconds: 4, count: 2_000, memoryRounds: 1 },
+  events: { seconds: 4 },
   mocks: { counts: [1_000], seconds: 6 },
 } satisfies Lengths & Record<string, unknown>;
 const folder = resolve(__dirname, '../artifacts/bench');
@@ -77,6 +80,7 @@ async function main(): Promise<void> {
     ? await measureInjections({ ...lengths.injections, log: heading('injections') })
     : null;
   const mocks = wanted('mocks') ? await measureMocks({ ...lengths.mocks, log: heading('mocks') }) : null;
+  const events = wanted('events') ? await measureEvents({ ...lengths.events, log: heading('events') }) : null;
   const at = new Date().toISOString();
   const mode = values.quick ? 'quick' : 'full';
   const report: Report = {
@@ -93,6 +97,7 @@ async function main(): Promise<void> {
     prepaid,
     injections,
     mocks,
+    events,
   };
   const file = join(folder, `${at.replaceAll(':', '-')}.json`);
   await mkdir(folder, { recursive: true });
@@ -104,6 +109,9 @@ async function main(): Promise<void> {
   if (growth !== null) steps.push(growth.gateway.empty, growth.gateway.grown);
   const lost = steps.flatMap(({ lostExamples }) => lostExamples);
   const faults = injections === null ? '' : faultsOf(injections.ours);
+  const untold = events === null ? '' : untoldOf(events.ours);
+  if (untold !== '')
+    throw new Error(`Changes of devices that were never told, or in the wrong order: ${untold}`);
   if (faults !== '') throw new Error(`Somebody was told what is not true:\n${faults}`);
   if (lost.length > 0) throw new Error(`A PUBACK means committed, and yet lost: ${lost.join(', ')}`);
 }

@@ -158,7 +158,11 @@ begin
                     o.tariff_plan)) d
      order by d.id;
   end if;
-  if found then
+  -- Commits that notify wait for one another, each for its own turn at the disk (200/s instead of 2,800 in a trial). So
+  -- nobody is woken who must be awake: a relay looks again and again for longer than a second after it found an event.
+  if found and not exists (select from device_events e
+                            where e.published_at is null and e.xmin <> pg_current_xact_id()::xid
+                              and e.occurred_at > clock_timestamp() - interval '1 second') then
     perform pg_notify('device_events_changed', '');
   end if;
   return null;

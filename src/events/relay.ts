@@ -1,18 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { isTransient, untilCommitted, type Database } from '../database/database.js';
+import { isTransient, type Database } from '../database/database.js';
 import type { MqttLink } from '../mqtt/link.js';
 import { metrics } from '../operation/metrics.js';
-import { asEvent, type DeviceEvent, type EventRow } from './device-event.js';
-import { claimEvents, closeEvents, countOpenEvents, freeEarlierClaims } from './event-store.js';
+import { countOpenEvents, freeEarlierClaims } from './event-store.js';
 import { forgetOldEvents } from './log-store.js';
-import { publicationOf } from './publication.js';
+import { takeTurn, type PublishedEvent, type TurnParts } from './turn.js';
 
-export interface PublishedEvent {
-  readonly event: DeviceEvent;
-  /** From the change to the broker's acknowledgement, written down. */
-  readonly lagSeconds: number;
-}
+export type { PublishedEvent } from './turn.js';
 
 export interface EventRelayOptions {
   /** Names this process in the outbox. */
@@ -41,6 +36,11 @@ export interface EventRelay {
 }
 
 const pollMs = 1_000;
+/**
+ * A change is silent when it saw another event of the last second that was still open (0012_device_events.sql): so after
+ * an event a relay looks again for longer than that, first soon, then with growing pauses.
+ */
+const lookAgain = { firstMs: 5, mostMs: 100, forMs: 2_000 };
 const countMs = 1_000;
 const forgetMs = 3_600_000;
 const closeMs = 1_500;
@@ -60,9 +60,23 @@ export function startEventRelay(database: Database, link: MqttLink, options: Eve
   const claimer = { instance, run, relay: String(++relays) };
   const closing = new AbortController();
   const cut = new AbortController();
+  const parts: TurnParts = {
+    database,
+    link,
+    claimer,
+    batchMax,
+    claimSeconds,
+    closing: closing.signal,
+    cut: cut.signal,
+    onPublished,
+    onHold: (reason) => show(reason),
+  };
   let isFirst = true;
   let isWanted = false;
   let isPaused = false;
+  let foundAt = -Infinity;
+  let pauseMs = lookAgain.firstMs;
+  let soon: NodeJS.Timeout | undefined;
   let running: Promise<void> | undefined;
   let open = 0;
   let state: string | null = null;
@@ -95,41 +109,11 @@ export function startEventRelay(database: Database, link: MqttLink, options: Eve
 
   /** @returns whether there may be more */
   async function turn(): Promise<boolean> {
-    const begun = performance.now();
-    const claimed = await claimEvents(database, { most: batchMax, claimer, seconds: claimSeconds });
-    if (claimed.length === 0) return false;
-    // It might run out before the broker has answered, for which the link waits 10 s: somebody else would overtake us.
-    const isLate = performance.now() - begun > claimSeconds * 400 || closing.signal.aborted;
-    let acknowledged = 0;
-    try {
-      if (!isLate) acknowledged = await link.publishInOrder(claimed.map(publicationOf), cut.signal);
-    } finally {
-      await writeDown(claimed, acknowledged);
-    }
-    return acknowledged === claimed.length;
-  }
-
-  async function writeDown(claimed: readonly EventRow[], acknowledged: number): Promise<void> {
-    const ids = claimed.map(({ id }) => id);
-    const [published, others] = [ids.slice(0, acknowledged), ids.slice(acknowledged)];
-    // As long as the database is away, or until the claim has run out.
-    const signal = AbortSignal.any([closing.signal, AbortSignal.timeout(claimSeconds * 1000)]);
-    const closed = await untilCommitted(
-      database,
-      () => closeEvents(database, claimer, { published, others }),
-      {
-        signal,
-        onHold: show,
-      },
-    );
-    const lags = new Map(closed.map(({ id, lagSeconds }) => [id, lagSeconds]));
-    const told = claimed.slice(0, acknowledged).map((row) => {
-      const lagSeconds = lags.get(row.id) ?? 0;
-      metrics.deviceEvents.inc({ event_type: row.event_type });
-      metrics.deviceEventLagSeconds.observe(lagSeconds);
-      return { event: asEvent(row), lagSeconds };
-    });
-    if (told.length > 0) onPublished(told);
+    const { claimed, acknowledged } = await takeTurn(parts);
+    if (claimed === 0) return false;
+    foundAt = performance.now();
+    pauseMs = lookAgain.firstMs;
+    return acknowledged === claimed;
   }
 
   function wake(): void {
@@ -137,7 +121,11 @@ export function startEventRelay(database: Database, link: MqttLink, options: Eve
     if (!mayWork()) return;
     running ??= drain().finally(() => {
       running = undefined;
-      if (isWanted) wake();
+      if (isWanted) return wake();
+      clearTimeout(soon);
+      if (!mayWork() || performance.now() - foundAt > lookAgain.forMs) return;
+      soon = setTimeout(wake, pauseMs);
+      pauseMs = Math.min(2 * pauseMs, lookAgain.mostMs);
     });
   }
 
@@ -180,6 +168,7 @@ export function startEventRelay(database: Database, link: MqttLink, options: Eve
     async close() {
       closing.abort();
       for (const timer of timers) clearInterval(timer);
+      clearTimeout(soon);
       await (
         await listening
       )();

@@ -1,3 +1,4 @@
+import type { EventsReport } from './events/measured.js';
 import type { InjectionsReport } from './injections/measured.js';
 import type { MocksReport } from './mocks/measured.js';
 import { wrongOf } from './injections/judge.js';
@@ -13,7 +14,7 @@ export interface Goal {
 }
 
 export function goalsOf(report: Report): Goal[] {
-  const { entries, crowd, growth, ed25519, prepaid, injections, mocks } = report;
+  const { entries, crowd, growth, ed25519, prepaid, injections, mocks, events } = report;
   const entryOf = (word: string) => entries.find(({ name }) => name.includes(word));
   const ours = entryOf(' signed');
   const lossFree = (word: string, factor: number): Goal[] => {
@@ -107,6 +108,7 @@ export function goalsOf(report: Report): Goal[] {
         ]),
     ...(prepaid === null ? [] : prepaidGoals(prepaid)),
     ...(injections === null ? [] : injectionGoals(injections)),
+    ...(events === null ? [] : eventGoals(events)),
     ...(mocks === null ? [] : mockGoals(mocks)),
   ];
 }
@@ -142,6 +144,21 @@ function mockGoals({ ours }: MocksReport): Goal[] {
   return ours.map(({ mocks, memoryMiB }) =>
     atMost(`memory of ${mocks.toLocaleString('en-US')} mocks in one process`, memoryMiB, 'MiB', 1_024),
   );
+}
+
+function eventGoals({ ours, plain }: EventsReport): Goal[] {
+  const steps = [ours.paced, ours.flood, ours.bySql, ours.killed, ours.away];
+  return [
+    atLeast('device events through the outbox', ours.bySql.perSecond, '/s', 2_000),
+    ms(`p95 change to listener, ${ours.paced.step}`, ours.paced.lag.p95, 100),
+    ratio("the same ÷ usual script's", ours.paced.lag.p95 ?? Number.NaN, plain.paced.lag.p95 ?? Number.NaN),
+    atMost(
+      'changes never told',
+      steps.reduce((sum, { lost }) => sum + lost, 0),
+      '',
+      0,
+    ),
+  ];
 }
 
 /** One line each: name, number, target, reached or missed. */

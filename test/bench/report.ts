@@ -2,6 +2,8 @@ import { cpus, totalmem } from 'node:os';
 import type { Entry } from './contest.js';
 import type { Crowd } from './crowd.js';
 import type { Ed25519Speed } from './ed25519.js';
+import { eventsNotes, eventsTable } from './events/table.js';
+import type { EventsReport } from './events/measured.js';
 import { goalLines, goalsOf } from './goals.js';
 import type { Growth } from './growth.js';
 import { fixedRate, type Measured } from './measure.js';
@@ -26,6 +28,7 @@ export interface Report {
   readonly ed25519: Ed25519Speed | null;
   readonly prepaid: Prepaid | null;
   readonly injections: InjectionsReport | null;
+  readonly events: EventsReport | null;
   readonly mocks: MocksReport | null;
 }
 
@@ -70,6 +73,7 @@ export function table(report: Report): string {
     ...notes(report),
     ...prepaidPart(report),
     ...injectionsPart(report),
+    ...eventsPart(report),
     ...mocksPart(report),
     ...(goals.length === 0 ? [] : ['', ...goals]),
   ].join('\n');
@@ -98,6 +102,10 @@ function injectionsPart({ injections }: Report): string[] {
 
 function mocksPart({ mocks }: Report): string[] {
   return mocks === null ? [] : ['', ...aligned(mocksTable(mocks)).split('\n'), '', ...mocksNotes];
+}
+
+function eventsPart({ events }: Report): string[] {
+  return events === null ? [] : ['', ...aligned(eventsTable(events)).split('\n'), '', ...eventsNotes(events)];
 }
 
 function notes(report: Report): string[] {

@@ -11,6 +11,7 @@ import { startEventRelay, type EventRelay, type EventRelayOptions } from '../../
 import { replayEvents, replayRequest } from '../../src/events/replay.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
+import { startTestBroker } from '../support/broker.js';
 import { startFaultProxy, through, type FaultProxy } from '../support/fault-proxy.js';
 import { startMosquitto, type Mosquitto } from '../support/mosquitto.js';
 import { brokers, eventOf, linkTo, listen, livesOf, type Heard } from './ears.js';
@@ -138,6 +139,68 @@ describe('Device events', function () {
       });
     });
   }
+
+  describe('wake a relay', () => {
+    let port: number;
+    beforeEach(async () => {
+      const broker = await startTestBroker();
+      port = broker.port;
+      closing.push(() => broker.broker.close({ drainMs: 0 }));
+      await addDevices(2);
+    });
+
+    it('unless one is awake for another event of the last second', async () => {
+      let notices = 0;
+      const listener = { handler: () => void (notices += 1), reset: () => undefined };
+      const stop = await test.database.listen('device_events_changed', listener);
+      closing.push(stop);
+      // Notices come in the order of the commits: whatever was to come is there with the mark.
+      const wake = async (): Promise<number> => {
+        const before = notices;
+        await sql(`update devices set name = gen_random_uuid()::text where id = 'D1'`);
+        let marked = false;
+        const stopMark = await test.database.listen('mark', {
+          handler: () => void (marked = true),
+          reset: () => undefined,
+        });
+        await sql(`select pg_notify('mark', '')`);
+        await eventually(() => marked);
+        await stopMark();
+        return notices - before;
+      };
+      await sql(`update device_events set published_at = now()`);
+      assert.equal(await wake(), 1);
+      assert.equal(await wake(), 0, 'the first is open');
+      await sql(`update device_events set occurred_at = occurred_at - interval '2 seconds'`);
+      assert.equal(await wake(), 1, 'somebody left them there');
+      await sql(`update device_events set published_at = now()`);
+      assert.equal(await wake(), 1);
+    });
+
+    it('which looks again, lest a silent change that is committed late wait for the next poll', async () => {
+      await hear(port);
+      const one = relay(port);
+      await allWasHeard();
+      const lags: number[] = [];
+      for (let round = 1; round <= 10; round++) {
+        one.pause();
+        await sql(`update devices set name = 'first ${round}' where id = 'D1'`);
+        await test.database.transaction(async (tx) => {
+          await tx.query({ text: `update devices set name = 'second ${round}' where id = 'D2'` });
+          one.resume();
+          await eventually(() => heard.some(({ text }) => text.includes(`"first ${round}"`)));
+        });
+        const committed = performance.now();
+        await eventually(() => heard.some(({ text }) => text.includes(`"second ${round}"`)), {
+          intervalMs: 2,
+        });
+        lags.push(performance.now() - committed);
+      }
+      const mean = lags.reduce((sum, lag) => sum + lag, 0) / lags.length;
+      // A relay that only polled would need half a second.
+      assert.ok(mean < 250, `mean ${mean} ms`);
+    });
+  });
 
   describe('through a broker that breaks', () => {
     let mosquitto: Mosquitto;
