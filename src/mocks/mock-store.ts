@@ -181,16 +181,16 @@ export async function selectTooLong(session: Session): Promise<string[]> {
 /** The mocks that are to be played; `ids`: of these only. */
 export async function selectMocks(session: Session, ids: readonly string[] | null): Promise<MockRow[]> {
   const { rows } = await session.query<MockRow>({
-    name: 'mock-select',
+    name: ids === null ? 'mock-select-all' : 'mock-select',
     text: `select m.id, m.real_id, d.name, d.type, d.base_power::float8 as base_power,
                   d.base_voltage::float8 as base_voltage, (m.energy_kwh * 10000)::float8 as energy,
                   round(extract(epoch from m.state_at) * 1000)::float8 as state_at,
                   round(extract(epoch from m.read_until) * 1000)::float8 as read_until,
                   round(extract(epoch from m.born_at) * 1000)::float8 as born_at
              from mock_devices m join devices d on d.id = m.id and d.mock and d.revoked_at is null
-            where not m.gone and ($1::text[] is null or m.id = any($1::text[]))
+            where not m.gone ${ids === null ? '' : 'and m.id = any($1::text[])'}
             order by m.id`,
-    values: [ids],
+    values: ids === null ? [] : [ids],
   });
   return rows;
 }

@@ -69,6 +69,7 @@ const usualSaveMs = 30_000;
 /** Warnings about events that are none. */
 const warnEveryMs = 10_000;
 const readyMs = 50;
+const firstLookMs = 500;
 /** A database that does not answer must not keep the process. */
 const leaveMs = 2_000;
 const nothing: MockWorldState = { mocks: 0, online: 0, power_kw: 0, waiting: 0, reason: null };
@@ -79,6 +80,7 @@ interface Play {
   readonly keeper: MockKeeper;
   readonly queue: MockQueue;
   readonly ear: EventEar;
+  readonly first: NodeJS.Timeout;
   readonly stopping: AbortController;
 }
 
@@ -148,7 +150,8 @@ export function createMockSync(options: MockSyncOptions): MockSync {
       onChanges: (changes) => options.onChanges?.(changes),
     });
     const queue = createMockQueue(keeper, (line) => log.warn(line));
-    queue.look();
+    // The subscription looks, too: without a broker nothing else would.
+    const first = setTimeout(() => queue.look(), firstLookMs);
     const ear = startEventEar({
       host,
       port,
@@ -158,9 +161,12 @@ export function createMockSync(options: MockSyncOptions): MockSync {
       username,
       password,
       heard: (topic, payload, settled) => hear(queue, topic, payload, settled),
-      subscribed: () => queue.look(),
+      subscribed() {
+        clearTimeout(first);
+        queue.look();
+      },
     });
-    return { world, keeper, queue, ear, stopping };
+    return { world, keeper, queue, ear, first, stopping };
   }
 
   function hear(queue: MockQueue, topic: string, payload: Buffer, settled: () => void): void {
@@ -188,6 +194,7 @@ export function createMockSync(options: MockSyncOptions): MockSync {
     const ended = play;
     play = undefined;
     if (ended === undefined) return;
+    clearTimeout(ended.first);
     ended.ear.stop(forgetsAll);
     ended.stopping.abort();
     await ended.queue.stop();

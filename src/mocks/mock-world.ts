@@ -49,17 +49,16 @@ export interface MockWorld {
 
 /** Rounds without telemetry are as long as with it, for readings and pings. */
 const usualRoundMs = 5_000;
-/** Connections that are being made at a time, and per turn of the wheel (50 ms): a broker is not stormed. */
+/** Connections that are being made at a time: a broker is not stormed. */
 const openingMax = 64;
-const perTurnMax = 25;
 /** Certificates are renewed while we run. */
 const trustedMs = 10_000;
 
 export function createMockWorld(options: MockWorldOptions): MockWorld {
   const { now = Date.now, telemetrySeconds } = options;
   const mocks = new Map<string, MockDevice>();
-  let queue: MockDevice[] = [];
-  let opening = new Set<MockDevice>();
+  const queue: MockDevice[] = [];
+  const opening = new Set<MockDevice>();
   const address = addressOf(options);
   let online = 0;
   let reason: string | null = null;
@@ -72,6 +71,8 @@ export function createMockWorld(options: MockWorldOptions): MockWorld {
     opened(mock) {
       opening.delete(mock);
       metrics.mocksOnline.set(++online);
+      // Only a success draws the next at once: one that failed waits for the wheel.
+      openSome();
     },
     closed(mock, why) {
       if (!opening.delete(mock)) metrics.mocksOnline.set(--online);
@@ -96,11 +97,8 @@ export function createMockWorld(options: MockWorldOptions): MockWorld {
   }
 
   function openSome(): void {
-    const free = Math.min(perTurnMax, openingMax - opening.size);
-    if (free <= 0 || queue.length === 0) return;
-    const next = queue.slice(0, free);
-    queue = queue.slice(free);
-    for (const mock of next) {
+    const free = openingMax - opening.size;
+    for (const mock of queue.splice(0, Math.max(0, free))) {
       mock.isQueued = false;
       if (mock.isGone) continue;
       opening.add(mock);
@@ -152,7 +150,8 @@ export function createMockWorld(options: MockWorldOptions): MockWorld {
       wheel.stop();
       for (const mock of mocks.values()) retire(mock);
       mocks.clear();
-      [queue, opening] = [[], new Set()];
+      queue.length = 0;
+      opening.clear();
       metrics.mocks.set(0);
     },
   };

@@ -274,6 +274,8 @@ describe('The mocks of real devices', () => {
     const real = await create({ type: 'hvac', name: 'real' });
     await house.publish(await house.logged(real.id));
     await eventually(async () => assert.equal((await house.mocks()).length, 1));
-    assert.ok(house.lines.some((line) => line.includes('rubbish') && line.includes('/timestamp')));
+    await eventually(() =>
+      assert.ok(house.lines.some((line) => line.includes('rubbish') && line.includes('/timestamp'))),
+    );
   });
 });
