@@ -239,7 +239,7 @@ export function createMockSync(options: MockSyncOptions): MockSync {
         ...(play?.world.state ?? nothing),
         role: play !== undefined ? 'playing' : other === null ? 'starting' : 'standby',
         holder: other === null ? null : nameOf(other),
-        deaf: play?.ear.reason ?? null,
+        deaf: play === undefined ? 'not playing' : play.ear.reason,
         pending: play?.queue.size ?? 0,
         problem: play?.queue.problem ?? null,
       };
