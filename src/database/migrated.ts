@@ -37,9 +37,9 @@ export function migrated(database: Database): Database {
       await tables();
       return database.query(statement);
     },
-    async transaction(work) {
+    async transaction(work, how) {
       await tables();
-      return database.transaction(work);
+      return database.transaction(work, how);
     },
     async ready(timeoutMs) {
       await database.ready(timeoutMs);

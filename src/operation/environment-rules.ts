@@ -19,6 +19,11 @@ export function ruleProblems(environment: Environment): string[] {
   if (set('REDIS_TLS_CA') && environment.REDIS_URL?.startsWith('rediss://') !== true) {
     problems.push('REDIS_TLS_CA needs a REDIS_URL beginning with rediss://.');
   }
+  const { READING_RETENTION_DAYS: kept, READING_MAX_AGE_DAYS: late } = environment;
+  if (kept !== undefined && late !== undefined && kept !== 0 && kept <= late)
+    problems.push(
+      `READING_RETENTION_DAYS is ${kept}, but readings may be ${late} days late (READING_MAX_AGE_DAYS): keep them longer, or 0 for ever.`,
+    );
   return [...problems, ...portProblems(environment)];
 }
 

@@ -141,6 +141,14 @@ export const groups = {
       default: '900',
       meaning: 'least distance of two readings of one meter; 0 turns the rule off',
     }),
+    READING_RETENTION_DAYS: given(kind.integer(0, 36_500), {
+      default: '365',
+      meaning: 'readings and their statistics are dropped after it; 0: never',
+    }),
+    MESSAGE_RETENTION_DAYS: given(kind.integer(0, 36_500), {
+      default: '365',
+      meaning: 'the same for messages of devices that no other table keeps',
+    }),
     DEVICE_AUTH_METHOD: given(kind.choice('none', 'hmac', 'ed25519', 'mtls'), {
       default: { demo: 'none', production: 'hmac' },
       meaning: "what every device's readings must carry",

@@ -1,7 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Database, Session } from '../database/database.js';
 import { metrics } from '../operation/metrics.js';
-import { keepPartitionsAhead } from '../readings/partitions.js';
 import {
   countChanges,
   dropDaysBefore,
@@ -13,6 +12,7 @@ import {
   writeChangesDown,
   type AgingTable,
 } from './upkeep-store.js';
+import { adoptTimescale, findStorage, refreshAggregates, setRetention, type Storage } from './timescale.js';
 
 export interface UpkeepOptions {
   /** Days that are kept before today; null: for ever. */
@@ -25,6 +25,8 @@ export interface UpkeepOptions {
   readonly changesEveryMs?: number;
   /** A part of a round that failed; the next round comes all the same. */
   readonly onError?: (error: unknown) => void;
+  /** What people should know, once. */
+  readonly onNotice?: (notice: string) => void;
   /** Unix ms. */
   readonly now?: () => number;
 }
@@ -47,16 +49,23 @@ const dayMs = 86_400_000;
 const notesMax = 5_000;
 
 /**
- * Looks after the tables that grow with time: partitions ahead of need, statistics of days that are over, days beyond
- * their age dropped. Every instance does it; a lock lets one at a time. Whatever is left undone costs speed only, never
- * a right answer, except that old days stay.
+ * Looks after the tables that grow with time: statistics of days that are over, days beyond their age dropped. Every
+ * instance does it; a lock lets one at a time. Whatever is left undone costs speed only, never a right answer, except
+ * that old days stay.
  */
 export function keepUp(database: Database, options: UpkeepOptions = {}): Upkeep {
-  const { onError = () => {}, now = Date.now, everyMs = 3_600_000, changesEveryMs = 10_000 } = options;
-  const ahead = keepPartitionsAhead(database, { onError, now, everyMs });
+  const {
+    onError = () => {},
+    onNotice = () => {},
+    now = Date.now,
+    everyMs = 3_600_000,
+    changesEveryMs = 10_000,
+  } = options;
   const stopping = new AbortController();
   const { signal } = stopping;
+  const { readingDays = null, messageDays = null } = options;
   let turn: Promise<void> = Promise.resolve();
+  let storage: Storage | null = null;
 
   /** One after the other: a round may take longer than the time between two. */
   function inTurn(steps: () => Promise<void>): Promise<void> {
@@ -91,8 +100,10 @@ export function keepUp(database: Database, options: UpkeepOptions = {}): Upkeep 
     }
   }
 
+  const sealBefore = (): string => dayBefore(now(), options.sealAfterDays ?? sealAfterDaysDefault);
+
   async function seal(): Promise<void> {
-    const before = dayBefore(now(), options.sealAfterDays ?? sealAfterDaysDefault);
+    const before = sealBefore();
     let next = await locked(async (tx) => {
       await guardDaysBefore(tx, before);
       return findNextDay(tx, before);
@@ -117,15 +128,33 @@ export function keepUp(database: Database, options: UpkeepOptions = {}): Upkeep 
     if (dropped !== null && dropped > 0) metrics.partitionsDropped.inc({ table }, dropped);
   }
 
+  /** Looked up once: TimescaleDB is taken into use at a start, while there are no readings yet. */
+  async function knownStorage(): Promise<Storage> {
+    const found = await findStorage(database);
+    if (!found.installed || found.storage === 'hypertables') return found.storage;
+    const adopted = await locked(adoptTimescale);
+    if (adopted === false) onNotice(timescaleLate);
+    return (await findStorage(database)).storage;
+  }
+
   async function whole(): Promise<void> {
-    await attempt(() => drop('meter_readings', options.readingDays ?? null));
-    await attempt(() => drop('device_messages', options.messageDays ?? null));
+    await attempt(async () => {
+      const known = storage;
+      storage ??= await knownStorage();
+      if (known === null && storage === 'hypertables') await setRetention(database, readingDays, messageDays);
+    });
+    if (storage === 'hypertables') {
+      await attempt(() => refreshAggregates(database, sealBefore()));
+      return;
+    }
+    await attempt(() => drop('meter_readings', readingDays));
+    await attempt(() => drop('device_messages', messageDays));
     await attempt(seal);
     await attempt(workOffChanges);
   }
 
   const round = (): Promise<void> => inTurn(whole);
-  const ready = ahead.ready.then(round);
+  const ready = round();
   const rounds = setInterval(() => void round(), everyMs);
   const looks = setInterval(() => void inTurn(() => attempt(workOffChanges)), changesEveryMs);
   rounds.unref();
@@ -135,7 +164,6 @@ export function keepUp(database: Database, options: UpkeepOptions = {}): Upkeep 
     round,
     async stop() {
       stopping.abort();
-      ahead.stop();
       clearInterval(rounds);
       clearInterval(looks);
       // A day on its way is written down next time: its transaction ends with the connection.
@@ -143,6 +171,9 @@ export function keepUp(database: Database, options: UpkeepOptions = {}): Upkeep 
     },
   };
 }
+
+const timescaleLate =
+  'TimescaleDB is installed, but there are readings already: they stay in partitions by day. docs/operating.md says how to move them.';
 
 /** The day (UTC) that lies so many days before this moment. */
 function dayBefore(now: number, days: number): string {

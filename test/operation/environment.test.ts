@@ -28,6 +28,15 @@ function problemsOf(source: Record<string, string>): readonly string[] {
 }
 
 describe('the environment', () => {
+  it('keeps readings longer than they may be late', () => {
+    assert.match(
+      problemsOf({ READING_RETENTION_DAYS: '30', READING_MAX_AGE_DAYS: '30' }).join(),
+      /READING_RETENTION_DAYS is 30, but readings may be 30 days late/,
+    );
+    assert.deepEqual(problemsOf({ READING_RETENTION_DAYS: '31', READING_MAX_AGE_DAYS: '30' }), []);
+    assert.deepEqual(problemsOf({ READING_RETENTION_DAYS: '0' }), []);
+  });
+
   it('needs nothing for the demo', () => {
     const found = parseEnvironment({});
     assert.equal(found.METERFLOW_PROFILE, 'demo');
