@@ -1,5 +1,6 @@
 import mqtt, { type MqttClient } from 'mqtt';
 import { backendAccount, ensureAccount } from '../../src/devices/accounts.js';
+import type { BrokerOptions } from '../../src/broker/options.js';
 import { createDirectory, type Directory } from '../../src/devices/principals.js';
 import { createRegistry, type Registry } from '../../src/devices/registry.js';
 import { createMockSync, type MockSync, type MockSyncOptions } from '../../src/mocks/mock-sync.js';
@@ -27,11 +28,11 @@ export interface MockHouse {
   close(): Promise<void>;
 }
 
-export async function startMockHouse(): Promise<MockHouse> {
+export async function startMockHouse(more: Partial<BrokerOptions> = {}): Promise<MockHouse> {
   const test = await createTestDatabase();
   const directory: Directory = createDirectory(test.database);
   await ensureAccount(test.database, backendAccount, 'secret of backend', { name: 'test', address: null });
-  const broker = await startTestBroker({}, { directory });
+  const broker = await startTestBroker({}, { directory, ...more });
   broker.sink.settling = true;
   const registry = createRegistry(test.database);
   const worlds: MockSync[] = [];

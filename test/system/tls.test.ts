@@ -32,7 +32,7 @@ describe('npm start with certificates', function () {
     tlsPort = await freePort();
     wsPort = await freePort();
     appliance = await startAppliance({
-      env: { ...tlsEnvironment(), MQTT_WS_PORT: String(wsPort), VIRTUAL_METERS: '2' },
+      env: { ...tlsEnvironment(), MQTT_WS_PORT: String(wsPort), VIRTUAL_METERS: '2', MOCK_SYNC: 'on' },
     });
   });
   after(async () => {
@@ -51,6 +51,17 @@ describe('npm start with certificates', function () {
   it('lets its own flows and virtual meters in, which trust exactly this certificate', async () => {
     await eventually(async () => assert.ok((await storedTimes(appliance.port, 'DEMO-02')).size > 90), {
       timeoutMs: 30_000,
+    });
+  });
+
+  it('lets the mocks of devices in', async () => {
+    await eventually(async () => {
+      const answer = await fetch(`${appliance.url}/devices?mock=true`);
+      const { data } = (await answer.json()) as { data: { online: boolean }[] };
+      assert.deepEqual(
+        data.map(({ online }) => online),
+        [true, true],
+      );
     });
   });
 
