@@ -177,6 +177,34 @@ create trigger devices_deleted after delete on devices
 create trigger devices_truncated before truncate on devices
   for each statement execute function log_device_events();
 
+-- Takes open events, the oldest first, for so many seconds. An event is taken only when no earlier one of its device is
+-- under way anywhere: so several relays keep the order of each device. One claims at a time; a function, so that what the
+-- one before has claimed is seen in one way to the server and back, and nobody who stands still holds the lock. Looked
+-- at are ten times as many as wanted, so that several relays find work side by side. Nobody waits for the disk: a claim
+-- that is lost in a crash means an event twice, not none.
+create function claim_device_events(most integer, claimer text, seconds integer) returns setof device_events
+  language plpgsql set enable_seqscan = off set enable_bitmapscan = off as $$
+begin
+  perform set_config('synchronous_commit', 'off', true), pg_advisory_xact_lock(7306135212);
+  return query
+    with open as materialized (
+      select e.id, e.device_id, coalesce(e.claimed_until > clock_timestamp(), false) as taken
+        from device_events e where e.published_at is null order by e.id limit most * 10
+    ), judged as (
+      select o.id, o.taken, min(o.id) filter (where o.taken) over (partition by o.device_id) as first_taken from open o
+    ), ready as (
+      select e.id from device_events e
+       where e.id in (select j.id from judged j where not j.taken and (j.first_taken is null or j.id < j.first_taken)
+                       order by j.id limit most)
+       order by e.id for update skip locked
+    )
+    update device_events e
+       set claimed_by = claimer, claimed_until = clock_timestamp() + seconds * interval '1 second',
+           attempts = e.attempts + 1
+      from ready where e.id = ready.id
+    returning e.*;
+end $$;
+
 -- Keys that devices sign readings with. public_key holds the 32 bytes of an Ed25519 public key, or an HMAC secret
 -- encrypted with AES-256-GCM under MASTER_KEY, which is not in the database. During the grace of a rotation a meter has
 -- several valid keys; one of them is current. Removing a device removes its keys, lest the next of that name inherit them.

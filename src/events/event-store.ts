@@ -1,10 +1,5 @@
-import type { Database, Session } from '../database/database.js';
+import type { Session } from '../database/database.js';
 import { eventColumns, type EventRow } from './device-event.js';
-
-/** Any number; every instance must use the same. */
-const claimLock = 7_306_135_212;
-/** So many open events are looked at for `most` that nobody has: several relays find work side by side. */
-const lookAhead = 10;
 
 /** Who has an event: a relay of a run of an instance. */
 export interface Claimer {
@@ -13,42 +8,17 @@ export interface Claimer {
   readonly relay: string;
 }
 
-/**
- * Takes open events, the oldest first, for `seconds`. An event is taken only when no earlier one of its device is under
- * way anywhere: so several relays keep the order of each device. One claims at a time, in two statements: the second
- * sees what the one before has claimed.
- */
-export function claimEvents(
-  database: Database,
+/** Takes open events for `seconds`, in the order in which they are to be published; see the function in schema.sql. */
+export async function claimEvents(
+  session: Session,
   { most, claimer, seconds }: { most: number; claimer: Claimer; seconds: number },
 ): Promise<EventRow[]> {
-  return database.transaction(async (tx) => {
-    // Nobody waits for the disk: a claim that is lost in a crash means an event twice, not none. The oldest come from
-    // the index, also when PostgreSQL believes from earlier days that sorting all of them is cheap.
-    await tx.query({
-      text: `select set_config('synchronous_commit', 'off', true), set_config('enable_seqscan', 'off', true),
-                    set_config('enable_bitmapscan', 'off', true), pg_advisory_xact_lock(${claimLock})`,
-    });
-    const { rows } = await tx.query<EventRow>({
-      text: `with open as materialized (
-               select id, device_id, coalesce(claimed_until > now(), false) as taken
-                 from device_events where published_at is null order by id limit $1::int * ${lookAhead}
-             ), judged as (
-               select id, taken, min(id) filter (where taken) over (partition by device_id) as first_taken from open
-             ), ready as (
-               select e.id from device_events e
-                where e.id in (select id from judged where not taken and (first_taken is null or id < first_taken)
-                                order by id limit $1)
-                order by e.id for update skip locked
-             )
-             update device_events e
-                set claimed_by = $2, claimed_until = now() + $3::int * interval '1 second', attempts = e.attempts + 1
-               from ready where e.id = ready.id
-             returning ${eventColumns}`,
-      values: [most, nameOf(claimer), seconds],
-    });
-    return rows.sort((a, b) => Number(a.id) - Number(b.id));
+  const { rows } = await session.query<EventRow>({
+    name: 'claim-device-events',
+    text: `select ${eventColumns} from claim_device_events($1::int, $2, $3::int) e order by e.id`,
+    values: [most, nameOf(claimer), seconds],
   });
+  return rows;
 }
 
 /** What became of a claimed event. */
