@@ -90,7 +90,8 @@ interface HostEntry {
 
 const hostLevels = { 10: 'fatal', 20: 'error', 30: 'warn', 40: 'info', 50: 'debug', 60: 'trace' } as const;
 const log = logger('node-red');
-const ours = /^(?:meter|reading|message|device|balance|payment|token|virtual-meter|mock|nats|live|activity|api)-?/;
+const ours =
+  /^(?:meter|reading|message|device|balance|payment|token|virtual-meter|mock|nats|live|activity|api)-?/;
 /** True and wanted: projects are off, and our credentials file holds references only. */
 const expected = /^(?:Projects disabled|Encrypted credentials not found)/;
 
