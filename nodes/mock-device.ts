@@ -2,8 +2,8 @@ import { hostname } from 'node:os';
 import type { NodeAPI, NodeDef } from 'node-red';
 import type { Database } from '../src/database/database.js';
 import { DomainError } from '../src/errors.js';
-import type { MockTelemetry } from '../src/mocks/mock-device.js';
-import type { MockChange } from '../src/mocks/mock-store.js';
+import type { MockTelemetry } from '../src/mocks/mock-host.js';
+import type { MockChange } from '../src/mocks/mock-changes-store.js';
 import { createMockSync, type MockSyncOptions, type MockSyncState } from '../src/mocks/mock-sync.js';
 import type { MqttLink } from '../src/mqtt/link.js';
 import { defineNode, type Host, type Message } from './define-node.js';
@@ -132,11 +132,11 @@ function show(host: Host<Output>, state: MockSyncState): void {
   const { role, holder, mocks, online, power_kw, reason, deaf, pending, problem } = state;
   if (role === 'standby')
     return host.status('idle', `waiting: ${holder ?? 'another instance'} plays the mocks`);
+  if (problem !== null) return host.status('error', problem);
   if (role === 'starting') return host.status('busy', 'waiting for the database');
   const count = `${mocks.toLocaleString('en')} ${mocks === 1 ? 'mock' : 'mocks'}`;
   const behind = pending > 0 ? ` · ${pending.toLocaleString('en')} events to apply` : '';
-  if (problem !== null) host.status('error', problem);
-  else if (deaf !== null) host.status('warning', `${count} · no events: ${deaf}`);
+  if (deaf !== null) host.status('warning', `${count} · no events: ${deaf}`);
   else if (online === mocks) host.status('ok', `${count} · ${power_kw.toFixed(1)} kW${behind}`);
   else if (reason === null) host.status('busy', `${online} of ${count} online${behind}`);
   else host.status('warning', `${online} of ${count} online: ${reason}`);

@@ -7,13 +7,10 @@ import {
   applyEvents,
   endOrphans,
   reconcileSome,
-  saveStates,
-  selectMocks,
   selectTooLong,
-  setPasswords,
   type MockChange,
-  type MockRow,
-} from './mock-store.js';
+} from './mock-changes-store.js';
+import { saveStates, selectMocks, setPasswords, type MockRow } from './mock-store.js';
 import type { MockWorld } from './mock-world.js';
 
 export interface MockLog {

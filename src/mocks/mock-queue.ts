@@ -2,7 +2,7 @@ import { DomainError } from '../errors.js';
 import { metrics } from '../operation/metrics.js';
 import type { MockEvent } from './mock-event.js';
 import type { MockKeeper } from './mock-keeper.js';
-import type { MockChange } from './mock-store.js';
+import type { MockChange } from './mock-changes-store.js';
 
 /** One after the other, in the order in which they came: snapshots of the registry and events. */
 export interface MockQueue {

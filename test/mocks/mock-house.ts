@@ -4,7 +4,7 @@ import type { BrokerOptions } from '../../src/broker/options.js';
 import { createDirectory, type Directory } from '../../src/devices/principals.js';
 import { createRegistry, type Registry } from '../../src/devices/registry.js';
 import { createMockSync, type MockSync, type MockSyncOptions } from '../../src/mocks/mock-sync.js';
-import type { MockChange } from '../../src/mocks/mock-store.js';
+import type { MockChange } from '../../src/mocks/mock-changes-store.js';
 import { startTestBroker, type TestBroker } from '../support/broker.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
