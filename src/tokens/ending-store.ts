@@ -41,6 +41,15 @@ export function openToLate(t: string): string {
  * @returns for each whether it was ended by this; false also for a token that another record has booked
  */
 export async function endAll(tx: Session, endings: readonly Ending[]): Promise<boolean[]> {
+  // An answer may be heard twice at the same moment: by the subscription, and from the broker's deliveries.
+  const firsts = new Map<string, Ending>();
+  for (const ending of endings) if (!firsts.has(ending.id)) firsts.set(ending.id, ending);
+  const ended = await endEach(tx, [...firsts.values()]);
+  return endings.map((ending) => firsts.get(ending.id) === ending && ended.has(ending.id));
+}
+
+/** @param endings of different injections */
+async function endEach(tx: Session, endings: readonly Ending[]): Promise<Set<string>> {
   const successes = endings.filter(({ status, units }) => status === 'success' && (units ?? 0) > 0);
   const meters = [...new Set(successes.map(({ meterId }) => meterId))];
   // Before anything is locked, as everybody does.
@@ -68,7 +77,7 @@ export async function endAll(tx: Session, endings: readonly Ending[]): Promise<b
     const told = new Set(booked.map(({ meterId }) => meterId).filter((meterId) => commanded.has(meterId)));
     if (told.size > 0) await wantCommandsAfterTokens(tx, [...told]);
   }
-  return endings.map(({ id }) => ended.has(id));
+  return ended;
 }
 
 async function updateAll(tx: Session, endings: readonly Ending[]): Promise<Set<string>> {

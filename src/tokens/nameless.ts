@@ -25,7 +25,7 @@ export interface NamelessAnswers {
   weigh(heard: HeardAnswer, via: 'topic' | 'delivery'): void;
   /** In the order of coming. */
   readonly doubtful: readonly DoubtfulAnswer[];
-  /** A refusal that is told when the time is over before its moment is. */
+  /** A refusal that is told when the time is over and nothing else has come. */
   readonly held: HeardAnswer | undefined;
   /** Another token has its answer. */
   forget(id: string): void;
@@ -34,8 +34,8 @@ export interface NamelessAnswers {
 
 /**
  * How long a no is held that may be a second answer to a token of before, with no other open: if it is, its own comes
- * behind it. A yes in the very words of one before is not taken, however long nothing else comes: meters take seconds,
- * and of 4,000 injections by chance a second's patience told 11 of another's units.
+ * behind it. In the very words of one before, a yes is not taken, however long nothing else comes, and a no only when the
+ * time is over: meters take seconds, and of 4,000 injections by chance a second's patience told 11 of another's units.
  */
 const settleMs = 1_000;
 
@@ -66,21 +66,21 @@ export function createNamelessAnswers(settings: NamelessSettings): NamelessAnswe
 
   function hold(): void {
     timer ??= setTimeout(() => {
-      const only = loneSecond();
-      if (only !== undefined) onKnown(only);
+      const only = loneNo();
+      if (only?.kind === 'second') onKnown(only);
     }, settleMs);
   }
 
-  /** The one answer, with no other token open that it may be to. */
-  function loneSecond(): DoubtfulAnswer | undefined {
+  /** The one answer, a no, with no other token open that it may be to. */
+  function loneNo(): DoubtfulAnswer | undefined {
     const [only, ...others] = tokens.length === 1 ? doubtful : [];
-    return only?.kind === 'second' && others.length === 0 ? only : undefined;
+    return only?.answer.outcome === 'success' || others.length > 0 ? undefined : only;
   }
 
   return {
     doubtful,
     get held() {
-      return loneSecond();
+      return loneNo();
     },
     weigh(heard, via) {
       const text = JSON.stringify(heard.answer.data);

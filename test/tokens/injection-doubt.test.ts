@@ -185,6 +185,11 @@ describe('An answer of a meter that may be to another token', function () {
     assert.equal(await house.balance(), '5.0000');
   });
 
+  it('in the very words of the last no is one when the time is over: people try tokens, and not every meter has a clock', async () => {
+    house.meterSays({ status: 'expired' });
+    for (const token of [first, second]) assert.equal((await inject(token)).statusCode, 422);
+  });
+
   it('in the very words of one that another instance took is none either', async () => {
     house.meterSays(records(2));
     assert.equal((await inject(first)).statusCode, 200);
