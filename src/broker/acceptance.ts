@@ -110,6 +110,7 @@ export class Acceptance implements PublishAcceptor {
       this.parts.log.warn('A message that no flow settled could not be quarantined', {
         error: String(error),
       });
+      deliveries.leaveTurn(pending);
       // Its hold ends with the client's patience; then it comes again.
       pending.abandon('not settled by the flow');
     }

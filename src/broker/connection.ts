@@ -7,7 +7,6 @@ import { AedesStream } from './aedes-stream.js';
 import type { Arrival } from './arrival.js';
 import type { ClientCertificate } from './client-certificate.js';
 import type { ConnectionHost } from './connection-host.js';
-import { deliveries } from './deliveries.js';
 import { Departure } from './departure.js';
 import { dispatch } from './dispatch.js';
 import { Guard } from './guard.js';
@@ -18,7 +17,6 @@ import { readConnect } from './packet/connect.js';
 import type { Bucket } from './rate.js';
 import type { Session } from './sessions.js';
 import { TopicCache } from './topic-cache.js';
-import { Turns } from './turns.js';
 
 const CONNACK = 0x20;
 
@@ -66,7 +64,6 @@ export class Connection {
   /** PINGREQ of the chunk in hand. */
   private pings = 0;
   private ended = false;
-  private turns_: Turns | null = null;
 
   constructor(
     { socket, address, certificate }: Arrival,
@@ -95,11 +92,6 @@ export class Connection {
   get holdLimitMs(): number {
     const { holdMs, holdMinMs } = this.host.limits;
     return this.keepAliveMs > 0 ? Math.max(this.keepAliveMs * 1.5, holdMinMs) : holdMs;
-  }
-
-  /** Of its deliveries, while a journal is kept. */
-  turns(): Turns {
-    return (this.turns_ ??= new Turns());
   }
 
   refuse(code: RefusalCode): void {
@@ -193,7 +185,6 @@ export class Connection {
     this.state = 'closed';
     this.closedAt = elapsedMs();
     this.guard.forget();
-    this.turns_?.close(deliveries.journal);
     this.host.closed(this, this.reason ?? reason, saidNothing);
     this.stream?.destroy();
   }

@@ -22,14 +22,14 @@ export interface Pending {
   refused: number;
   /** `settled`: its outcome is committed, it waits for its turn; `entered`: the journal has it; `gone`: left the table. */
   state: 'open' | 'settled' | 'entered' | 'gone';
-  /** Those of its client, while a journal is kept. */
+  /** Those of its session, while a journal is kept. */
   turns: Turns | null;
   readonly bytes: number;
   readonly delivery: Delivery;
   readonly owner: DeliveryOwner;
   /** How long a hold may last before the client would think the broker dead. */
   holdLimitMs(): number;
-  /** The order of its client, made when it is first asked for; null when there is none to keep. */
+  /** The order of its session, made when it is first asked for; null when there is none to keep. */
   turnsOfClient(): Turns | null;
   /** The outcome is committed. */
   acknowledge(): void;
@@ -113,16 +113,21 @@ export class DeliveryTable {
   open(pending: Pending): number {
     const id = ++this.last;
     pending.id = id;
-    if (this.journal_ !== null) this.takeTurn(pending);
+    if (this.journal_ !== null) {
+      pending.turns = pending.turnsOfClient();
+      pending.turns?.join(pending);
+    }
     this.open_.set(id, pending);
     this.bytes += pending.bytes;
     pending.owner.opened(pending.bytes);
     return id;
   }
 
-  /** Its client came back over another connection, and sent it again: its turn is among what that one brings. */
-  moved(pending: Pending): void {
-    if (this.journal_ !== null && pending.state === 'open') this.takeTurn(pending);
+  /** Nobody knows when it will be settled: the others of its client do not wait for it. */
+  leaveTurn(pending: Pending): void {
+    const { turns } = pending;
+    pending.turns = null;
+    if (this.journal_ !== null) turns?.advance(this.journal_);
   }
 
   /** One delivery, many readings: acknowledged when each part (0 … parts-1) is settled. Again: no change. */
@@ -246,11 +251,6 @@ export class DeliveryTable {
 
   private filter(owner: DeliveryOwner, matches: (pending: Pending) => boolean): Pending[] {
     return [...this.open_.values()].filter((pending) => pending.owner === owner && matches(pending));
-  }
-
-  private takeTurn(pending: Pending): void {
-    pending.turns = pending.turnsOfClient();
-    pending.turns?.join(pending);
   }
 
   /** Still held: the database may be away. Only its acknowledgement is missing, so no flow is offered it again. */

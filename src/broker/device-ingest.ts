@@ -126,7 +126,6 @@ export class DeviceIngest {
       // Sent again after a reconnect, while the first one is still being stored.
       before.connection = connection;
       acks.push(before);
-      deliveries.moved(before);
     }
     return false;
   }

@@ -2,7 +2,7 @@ import type { Connection } from './connection.js';
 import type { Delivery } from './delivery.js';
 import type { DeliveryOwner, Pending } from './deliveries.js';
 import type { Owed } from './acks.js';
-import type { Turns } from './turns.js';
+import { Turns } from './turns.js';
 
 export interface PublishAcceptor extends DeliveryOwner {
   /** The outcome of a PUBLISH is committed. */
@@ -40,8 +40,9 @@ export class InboundPublish implements Pending, Owed {
     return this.connection.holdLimitMs;
   }
 
-  turnsOfClient(): Turns {
-    return this.connection.turns();
+  turnsOfClient(): Turns | null {
+    const { session } = this.connection;
+    return session === null ? null : (session.turns ??= new Turns());
   }
 
   acknowledge(): void {

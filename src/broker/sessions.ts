@@ -1,5 +1,6 @@
 import type { Connection } from './connection.js';
 import type { InboundPublish } from './inbound-publish.js';
+import type { Turns } from './turns.js';
 
 /**
  * What outlives a connection: whose client id it is, and the QoS 2 ids received but not released
@@ -14,6 +15,8 @@ export interface Session {
   readonly received2: Map<number, InboundPublish | 'recorded'>;
   /** aedes' next packet id, so that a resumed session does not reuse one that is unacknowledged. */
   nextPacketId: number;
+  /** Of its deliveries, while a journal is kept. */
+  turns: Turns | null;
 }
 
 export class Sessions {
@@ -37,7 +40,15 @@ export class Sessions {
       return stored;
     }
     if (!clean) this.makeRoom(user);
-    const session: Session = { clientId, user, clean, connection, received2: new Map(), nextPacketId: 1 };
+    const session: Session = {
+      clientId,
+      user,
+      clean,
+      connection,
+      received2: new Map(),
+      nextPacketId: 1,
+      turns: null,
+    };
     this.byClient.set(clientId, session);
     return session;
   }

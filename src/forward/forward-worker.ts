@@ -6,8 +6,8 @@ import type { FromThread, ThreadSettings, ToThread } from './thread-talk.js';
 
 // The thread's whole life: forward until told to close.
 
-/** Under full load the kernel gives ten times as much to those who take in and store; the backlog is caught up later. */
-const nice = 10;
+/** Under full load the kernel gives three times as much to those who take in and store; the backlog is caught up later. */
+const nice = 5;
 
 function yieldToIngestion(): void {
   try {

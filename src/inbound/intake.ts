@@ -8,6 +8,7 @@ import { classify, type Route } from '../devices/access.js';
 import type { NamedDevice } from '../devices/names.js';
 import { metrics } from '../operation/metrics.js';
 import type { Rejection } from '../readings/reading.js';
+import { Turns } from '../broker/turns.js';
 import { Collector } from './collector.js';
 import { InboundMessage, type Offer } from './message.js';
 import type { InboundOptions } from './options.js';
@@ -29,6 +30,8 @@ export class Intake implements DeliveryOwner {
   givenUp = 0;
   private bytes = 0;
   private readonly giveUps = new GiveUps();
+  /** Of all connections: what one left, the next one brings first. */
+  private readonly turns = new Turns();
   private readonly readings: Collector<Delivery>;
   private readonly messages: Collector<Delivery>;
   private readonly rejected: Collector<Rejection>;
@@ -71,7 +74,7 @@ export class Intake implements DeliveryOwner {
     }
     const packetId = packet.messageId ?? 0;
     if (packet.dup && this.adopt(session, packetId, topic, payload)) return;
-    const message = new InboundMessage(this, topic, payload, packetId, bytes.length, session);
+    const message = new InboundMessage(this, this.turns, topic, payload, packetId, bytes.length, session);
     session.owe(message);
     // A command, or what a new subscription repeats: not for us.
     if (name === null || (packet.retain && session.isResumed)) return message.acknowledge();
@@ -155,7 +158,6 @@ export class Intake implements DeliveryOwner {
     if (before === undefined || before.abandoned || !before.isSame(topic, payload)) return false;
     before.session = session;
     session.owe(before);
-    deliveries.moved(before);
     return true;
   }
 
@@ -231,6 +233,7 @@ export class Intake implements DeliveryOwner {
       this.options.log?.warn('A message that no flow settled could not be quarantined', {
         error: String(error),
       });
+      deliveries.leaveTurn(pending);
       if (!this.isClosed) pending.abandon('not settled by the flow');
     }
   }

@@ -31,6 +31,7 @@ export class InboundMessage implements Pending {
 
   constructor(
     readonly owner: DeliveryOwner,
+    private readonly line: Turns,
     readonly topic: string,
     readonly payload: string | Buffer,
     readonly packetId: number,
@@ -45,7 +46,7 @@ export class InboundMessage implements Pending {
   }
 
   turnsOfClient(): Turns {
-    return this.session.turns;
+    return this.line;
   }
 
   acknowledge(): void {

@@ -9,8 +9,6 @@ import {
   type Packet,
 } from 'mqtt-packet';
 import { elapsedMs } from '../broker/clock.js';
-import { deliveries } from '../broker/deliveries.js';
-import { Turns } from '../broker/turns.js';
 import { socketReason } from '../mqtt/socket-reason.js';
 import type { TlsOptions } from '../mqtt/trust.js';
 import { metrics } from '../operation/metrics.js';
@@ -66,8 +64,6 @@ export class InboundSession {
   openedAt = 0;
   /** Not yet acknowledged towards the broker, by packet id. */
   readonly waiting = new Map<number, InboundMessage>();
-  /** Of its deliveries, while a journal is kept. */
-  readonly turns = new Turns();
   private owed: InboundMessage[] = [];
   private head = 0;
   private bytes = 0;
@@ -137,7 +133,6 @@ export class InboundSession {
     clearInterval(this.pings);
     clearTimeout(this.handshake);
     this.socket.destroy();
-    this.turns.close(deliveries.journal);
     // A broker of 3.1.1 may also close without a word on a CONNECT of version 5.
     const isSilent = !this.hasAnswered && this.socket.bytesWritten > 0 && this.socket.bytesRead === 0;
     this.host.ended(this, reason, version ?? (this.isOpen ? 'spoken' : isSilent ? 'silent' : 'unknown'));
@@ -152,7 +147,6 @@ export class InboundSession {
     this.isOpen = false;
     clearInterval(this.pings);
     clearTimeout(this.handshake);
-    this.turns.close(deliveries.journal);
     this.socket.end(this.packet({ cmd: 'disconnect', reasonCode: 0 }));
     // What still arrives is not read: it stays in the session.
     this.socket.resume();

@@ -1,4 +1,5 @@
 import { strict as assert } from 'node:assert';
+import { createReplay } from '../../src/readings/replay.js';
 import { eventually } from '../support/eventually.js';
 import { countIn, storedIn, withManager } from '../support/nats.js';
 import { natsHouse, type NatsHouse } from './nats-house.js';
@@ -75,6 +76,58 @@ describe('nats-forward in a flow', () => {
         ['end', ''],
       ],
     );
+  });
+
+  it('what was in quarantine goes on once a replay has accepted it, and says so', async () => {
+    await house.start();
+    const client = await house.connect();
+    const old = JSON.stringify({ kwh_amount: 0.25, reading_timestamp: Date.now() - 20 * 86_400_000 });
+    await client.publishAsync('meters/METER001/readings', old, { qos: 1 });
+    const { rows } = await house.test.database.query<{ id: string }>({
+      text: 'select id from quarantined_messages',
+    });
+    const replay = createReplay(house.test.database);
+    const caller = { name: 'operator', address: null };
+    const none = { time: null, offsetMs: 0, ageMaxDays: null };
+    const refused = await replay(rows[0]?.id ?? '', none, caller);
+    assert.equal(refused.outcome, 'refused');
+    assert.equal(await countIn(house.nats), 0);
+    const replayed = await replay(rows[0]?.id ?? '', { ...none, ageMaxDays: 30 }, caller);
+    assert.equal(replayed.outcome, 'stored');
+    await eventually(async () => (await countIn(house.nats)) === 1);
+    const [message] = await storedIn(house.nats);
+    assert.equal(message?.payload.toString(), old);
+    assert.equal(message?.subject, 'meterflow.meters.METER001.readings');
+    assert.equal(message?.header('Meterflow-Replayed'), 'true');
+  });
+
+  it('what a meter sends again is there once; two equal messages of another kind are there twice', async () => {
+    await house.start();
+    const client = await house.connect();
+    const repeated = reading(60);
+    for (const round of [1, 2, 3]) {
+      await client.publishAsync('meters/METER001/readings', repeated, { qos: 1 });
+      await client.publishAsync('smartmeter/METER001/status', '{"status":"online"}', { qos: 1 });
+      await client.publishAsync(`devices/${house.device.id}/round`, String(round), { qos: 1 });
+    }
+    const stored = await eventually(async () => {
+      const messages = await storedIn(house.nats);
+      return messages.some(({ payload }) => payload.toString() === '3') && messages;
+    });
+    assert.deepEqual(
+      stored.map(({ payload }) => payload.toString()),
+      [repeated, '{"status":"online"}', '1', '{"status":"online"}', '2', '{"status":"online"}', '3'],
+    );
+  });
+
+  it('is off without an address: nothing is kept for it', async () => {
+    await house.start({ url: '${NOT_SET}' });
+    const client = await house.connect();
+    await client.publishAsync('smartmeter/METER001/status', 'unforwarded', { qos: 1 });
+    const { rows } = await house.test.database.query<{ n: number }>({
+      text: 'select count(*)::int as n from forward_lanes',
+    });
+    assert.deepEqual(rows, [{ n: 0 }]);
   });
 
   it('makes the stream with the stated limits, and leaves one that is there as it is, saying what differs', async () => {

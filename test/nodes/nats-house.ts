@@ -13,7 +13,7 @@ export interface NatsHouse {
   readonly nats: TestNats;
   readonly port: number;
   readonly device: { readonly id: string; readonly meter_id: string };
-  start(node?: object, credentials?: object): Promise<RunningFlow>;
+  start(node?: object, credentials?: object, databaseUrl?: string): Promise<RunningFlow>;
   connect(options?: IClientOptions): Promise<MqttClient>;
   /** The flow, its broker and its forwarder; database and NATS stay. */
   stop(): Promise<void>;
@@ -42,10 +42,10 @@ export async function natsHouse(config?: (folder: string) => string): Promise<Na
     nats,
     port,
     device: { id: device.id, meter_id: 'METER001' },
-    start: (node, credentials = {}) =>
+    start: (node, credentials = {}, databaseUrl = test.url) =>
       startFlow(
         [
-          ...flow(test.url, port),
+          ...flow(databaseUrl, port),
           {
             id: 'nats',
             type: 'nats-forward',

@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cp } from 'node:fs/promises';
 import { connect as connectTcp } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +17,9 @@ export interface TestNats {
   stop(signal?: NodeJS.Signals): Promise<void>;
   /** With what it stored, unless `empty`. */
   start(how?: { readonly empty?: boolean }): Promise<void>;
+  /** A copy of what it stored, made while it is stopped. */
+  backup(): Promise<string>;
+  restore(backup: string): Promise<void>;
   remove(): Promise<void>;
 }
 
@@ -67,6 +71,15 @@ export async function startNats(config: (folder: string) => string = () => ''): 
     folder,
     start,
     stop,
+    async backup() {
+      const copy = mkdtempSync(join(folder, 'backup-'));
+      await cp(store, copy, { recursive: true });
+      return copy;
+    },
+    async restore(backup) {
+      rmSync(store, { recursive: true, force: true });
+      await cp(backup, store, { recursive: true });
+    },
     async remove() {
       await stop('SIGKILL');
       rmSync(folder, { recursive: true, force: true });
