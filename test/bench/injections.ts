@@ -69,7 +69,7 @@ async function compete(
       const kbPerWaiting = await stage.memory(memoryRounds);
       const random = await stage.random(count);
       const isOurs = contestantOf === injecting;
-      const audit = isOurs ? await auditRecords(scene.databaseUrl, stage.facts) : null;
+      const audit = isOurs ? await auditRecords(scene.databaseUrl, stage) : null;
       if (audit !== null) log(`  records: ${JSON.stringify(audit)}`);
       const entry = { name: contestant.name, about: contestant.about };
       return { ...entry, levels: even, flood, kbPerWaiting, random, audit };

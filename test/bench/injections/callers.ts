@@ -17,7 +17,7 @@ export interface CallsMade {
 
 const tickMs = 2;
 /** Longer than any contestant may take: nobody waits for an answer after that. */
-const patienceMs = 30_000;
+const patienceMs = 75_000;
 
 /** Those who call `POST /api/inject_token`, over kept connections, as many as are needed. */
 export async function makeCalls(url: string, calls: readonly Call[], pace: Pace): Promise<CallsMade> {

@@ -90,7 +90,11 @@ function verdictOfSuccess({ token, units, answeredAt }: Heard, fact: Fact | unde
 export function judge(
   heard: readonly Heard[],
   facts: ReadonlyMap<number, Fact>,
-): { readonly verdicts: Verdicts; readonly examples: readonly string[] } {
+): {
+  readonly verdicts: Verdicts;
+  readonly examples: readonly string[];
+  readonly doubtful: readonly number[];
+} {
   const verdicts: Record<Verdict, number> = {
     right: 0,
     crossed: 0,
@@ -102,7 +106,7 @@ export function judge(
     busy: 0,
   };
   const examples: string[] = [];
-  const doubtful = doubtfulOf([...facts.values()]);
+  const doubtful = doubtfulOf([...facts.values()], heard);
   for (const one of heard) {
     const fact = facts.get(one.token);
     const verdict = verdictOf(one, fact, fact !== undefined && doubtful.has(fact));
@@ -110,20 +114,23 @@ export function judge(
     if (verdict !== 'right' && verdicts[verdict] <= examplesMax)
       examples.push(`${verdict}: ${JSON.stringify({ heard: one, fact: fact ?? null })}`);
   }
-  return { verdicts, examples };
+  return { verdicts, examples, doubtful: [...doubtful].map(({ token }) => token) };
 }
 
-/** Those that came to their meter when an earlier token of it was open. */
-export function doubtfulOf(facts: readonly Fact[]): Set<Fact> {
+/** Those that came to their meter when an earlier token of it had no answer, or none that could be known. */
+export function doubtfulOf(facts: readonly Fact[], heard: readonly Heard[]): Set<Fact> {
+  const unanswered = new Set(heard.filter(({ status }) => status === 504).map(({ token }) => token));
   const byMeter = new Map<number, Fact[]>();
   for (const fact of facts) byMeter.set(fact.meter, (byMeter.get(fact.meter) ?? []).concat(fact));
-  return new Set(facts.filter((fact) => hasOpen(byMeter.get(fact.meter) ?? [], fact)));
+  return new Set(facts.filter((fact) => hasOpen(byMeter.get(fact.meter) ?? [], fact, unanswered)));
 }
 
-function hasOpen(ofMeter: readonly Fact[], { calledAt }: Fact): boolean {
+function hasOpen(ofMeter: readonly Fact[], { calledAt }: Fact, unanswered: ReadonlySet<number>): boolean {
   return ofMeter.some(
-    (other) =>
-      other.vendor === 'accepted' && other.calledAt < calledAt && (other.answeredAt ?? Infinity) > calledAt,
+    ({ token, vendor, calledAt: before, answeredAt }) =>
+      vendor === 'accepted' &&
+      before < calledAt &&
+      ((answeredAt ?? Infinity) > calledAt || unanswered.has(token)),
   );
 }
 

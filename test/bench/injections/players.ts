@@ -35,6 +35,8 @@ export interface Played {
   readonly verdicts: Verdicts;
   /** Of wrong ones. */
   readonly examples: readonly string[];
+  /** Tokens that came to their meter when an earlier one of it was open. */
+  readonly doubtful: readonly number[];
   /** Answer at the caller since its call was due, less the meter's own time, ms. */
   readonly overheads: LatencyCounts;
   readonly applied: number;

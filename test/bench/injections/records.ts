@@ -1,7 +1,7 @@
 import { openDatabase } from '../../../src/database/database.js';
 import { discrepancies } from '../../balances/meters.js';
 import { meterIdOf } from '../load/reading-plan.js';
-import { doubtfulOf, isInTime, type Fact } from './judge.js';
+import { isInTime, type Fact } from './judge.js';
 import { isNameless, unitsOf } from './plan.js';
 
 /** Our records of injections beside what meters did. Zero is right, but for `open`. */
@@ -26,10 +26,12 @@ const settleMs = 15_000;
 const meterPrefix = meterIdOf(0).replace(/\d+$/, '');
 
 /** Waits until late answers are taken in, then compares. */
-export async function auditRecords(databaseUrl: string, facts: readonly Fact[]): Promise<RecordsAudit> {
+export async function auditRecords(
+  databaseUrl: string,
+  { facts, doubtful }: { readonly facts: readonly Fact[]; readonly doubtful: ReadonlySet<number> },
+): Promise<RecordsAudit> {
   const database = openDatabase({ url: databaseUrl, connectionsMax: 2, queryTimeoutMs: 60_000 });
   const booked = facts.filter(({ said }) => said === 'success');
-  const doubtful = doubtfulOf(facts);
   try {
     const until = performance.now() + settleMs;
     for (;;) {
@@ -66,12 +68,14 @@ export async function auditRecords(databaseUrl: string, facts: readonly Fact[]):
 /** Each token has units of its own. */
 function compare(
   booked: readonly Fact[],
-  doubtful: ReadonlySet<Fact>,
+  doubtful: ReadonlySet<number>,
   found: ReadonlyMap<string, number>,
 ): Pick<RecordsAudit, 'booked' | 'missing' | 'untrue' | 'twice' | 'open'> {
   const real = new Set(booked.map(bookingOf));
   const unrecorded = booked.filter((fact) => !found.has(bookingOf(fact)));
-  const open = unrecorded.filter((fact) => isNameless(fact.meter) && (!isInTime(fact) || doubtful.has(fact)));
+  const open = unrecorded.filter(
+    (fact) => isNameless(fact.meter) && (!isInTime(fact) || doubtful.has(fact.token)),
+  );
   return {
     booked: booked.length,
     missing: unrecorded.length - open.length,

@@ -13,6 +13,8 @@ import { evenCalls, randomCalls, type Call } from './plan.js';
 export interface InjectionStage {
   /** What vendor and meters did so far. */
   readonly facts: readonly Fact[];
+  /** Tokens that came to their meter when an earlier one of it was open. */
+  readonly doubtful: ReadonlySet<number>;
   /** A token for each meter. */
   warmUp(): Promise<InjectionsMeasured>;
   even(name: string, level: Level): Promise<InjectionsMeasured>;
@@ -43,6 +45,7 @@ export function openInjectionStage(
   const url = running.httpUrl ?? '';
   const own = [server.pid, ...running.pids()];
   const facts: Fact[] = [];
+  const doubtful = new Set<number>();
   let first = 0;
 
   async function step(
@@ -59,6 +62,7 @@ export function openInjectionStage(
     const took = (performance.now() - begun) / 1_000;
     const ownCores = (cpuSeconds(own) - ownBefore) / took;
     facts.push(...played.facts);
+    for (const token of played.doubtful) doubtful.add(token);
     const { verdicts, examples, repeats, connectionsLost, waitingMean, waitingMost } = played;
     const measured: InjectionsMeasured = {
       step: name,
@@ -81,6 +85,7 @@ export function openInjectionStage(
 
   return {
     facts,
+    doubtful,
     even(name, { waiting, answerMs, seconds }) {
       const rate = (waiting * 1_000) / answerMs;
       const fromMs = answerMs * 1.2;
