@@ -38,6 +38,7 @@ const order = [
   'token-simulator',
   'dashboard',
   'dashboard-devices',
+  'dashboard-energy',
   'dashboard-payments',
   'dashboard-tokens',
 ];

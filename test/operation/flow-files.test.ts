@@ -197,6 +197,7 @@ describe('what is built from the flows', () => {
     assert.deepEqual(needing, [
       'dashboard.json',
       'dashboard-devices.json',
+      'dashboard-energy.json',
       'dashboard-payments.json',
       'dashboard-tokens.json',
     ]);
