@@ -46,6 +46,18 @@ bool FlatJson::decimal(const char *key, unsigned decimals, int64_t *value) {
   return true;
 }
 
+bool FlatJson::text(const char *key, char *value, size_t size) {
+  bool isFound = false;
+  if (!toValueOf(key, &isFound) || !isFound) return false;
+  const char *begin = at_ + 1;
+  if (!skipString()) return false;
+  const size_t length = (size_t)(at_ - begin) - 1;
+  if (length >= size || memchr(begin, '\\', length) != nullptr || memchr(begin, '\0', length) != nullptr) return false;
+  memcpy(value, begin, length);
+  value[length] = '\0';
+  return true;
+}
+
 /* Reads the object from its beginning; stops at the value of `key`, or goes through to the end. */
 bool FlatJson::toValueOf(const char *key, bool *isFound) {
   at_ = json_;

@@ -2,7 +2,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The numbers at the top of a JSON object, read exactly: no floating point, no allocation. */
+/* Numbers and short strings at the top of a JSON object, read exactly: no floating point, no allocation. */
 class FlatJson {
  public:
   FlatJson(const char *json, size_t length) : at_(json), end_(json + length), json_(json) {}
@@ -10,6 +10,8 @@ class FlatJson {
   bool isValid();
   /* The number as whole 10^-decimals; false: absent, no number, more decimals, or too large. */
   bool decimal(const char *key, unsigned decimals, int64_t *value);
+  /* The string without escapes, with its NUL; false: absent, no string, escaped, or longer than `size` allows. */
+  bool text(const char *key, char *value, size_t size);
 
  private:
   bool toValueOf(const char *key, bool *isFound);

@@ -13,3 +13,11 @@ Remembered Memory::read() {
 }
 
 void Memory::write(const Remembered &state) { preferences.putBytes("state", &state, sizeof state); }
+
+RememberedTokens Memory::readTokens() {
+  RememberedTokens tokens = {};
+  if (preferences.getBytesLength("tokens") == sizeof tokens) preferences.getBytes("tokens", &tokens, sizeof tokens);
+  return tokens;
+}
+
+void Memory::write(const RememberedTokens &tokens) { preferences.putBytes("tokens", &tokens, sizeof tokens); }

@@ -25,6 +25,11 @@ Taken Prepaid::take(const BalanceCommand &command) {
   return Taken::taken;
 }
 
+void Prepaid::credit(int64_t units, uint32_t tokens) {
+  balance_ += units;
+  tokens_ = tokens;
+}
+
 bool Prepaid::close(int64_t clockMs) {
   if (unreported_ == 0) return false;
   /* A report's identity ([P-6]): never the same twice, also when the clock was set back. */
@@ -41,6 +46,7 @@ Remembered Prepaid::remember() const {
   now.balance = balance_;
   now.lastCommand = lastCommand_;
   now.lastTimestamp = lastTimestamp_;
+  now.tokens = tokens_;
   now.unsent = unreported_ + reports_.units();
   if (const Report *sent = reports_.sent()) {
     now.sent = *sent;
@@ -55,6 +61,7 @@ void Prepaid::recall(const Remembered &before) {
   balance_ = before.balance;
   lastCommand_ = before.lastCommand;
   lastTimestamp_ = before.lastTimestamp;
+  tokens_ = before.tokens;
   unreported_ = before.unsent;
   if (before.sent.units > 0) reports_.restoreSent(before.sent);
 }

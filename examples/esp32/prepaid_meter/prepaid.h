@@ -21,6 +21,8 @@ struct Remembered {
   int64_t lastTimestamp;
   /* Deducted, and in no report that was ever sent. */
   int64_t unsent;
+  /* Tokens whose units are in the balance. */
+  uint32_t tokens;
   /* Sent and not acknowledged: it must go out again as it was. No units: there is none. */
   Report sent;
 };
@@ -31,6 +33,9 @@ class Prepaid {
   /* What the load drew, deducted while the relay is on. */
   void measure(uint32_t elapsedMs, uint32_t watts);
   Taken take(const BalanceCommand &command);
+  /* The units of a token, which is the `tokens`-th that was taken; the ledger has them when its answer arrives. */
+  void credit(int64_t units, uint32_t tokens);
+  uint32_t tokens() const { return tokens_; }
   /* The measurements since the last one become a report; false when nothing was drawn. */
   bool close(int64_t clockMs);
 
@@ -54,9 +59,10 @@ class Prepaid {
   int64_t lastTimestamp_ = 0;
   int64_t total_ = 0;
   int64_t unreported_ = 0;
+  uint32_t tokens_ = 0;
   /* Below 0.0001 kWh, in watt-milliseconds: the next measurement's. */
   int64_t carried_ = 0;
   ReportBuffer reports_;
 };
 
-const uint32_t kRememberedVersion = 1;
+const uint32_t kRememberedVersion = 2;

@@ -20,12 +20,15 @@
 #include "prepaid.h"
 #include "quarter_readings.h"
 #include "settings.h"
+#include "tokens.h"
 
 static const char *const kTopicConsumption = "smartmeter/" METER_ID "/consumption";
 static const char *const kTopicStatus = "smartmeter/" METER_ID "/status";
 static const char *const kTopicBalance = "smartmeter/" METER_ID "/balance";
 static const char *const kTopicRequest = "smartmeter/" METER_ID "/balance/request";
 static const char *const kTopicCommand = "smartmeter/" METER_ID "/command/balance";
+static const char *const kTopicToken = "meters/" METER_ID "/command/token";
+static const char *const kTopicTokenAnswer = "meters/" METER_ID "/token/response";
 #ifdef DEVICE_SECRET
 static const char *const kTopicReadings = "meters/" METER_ID "/readings";
 #endif
@@ -36,6 +39,8 @@ static const int64_t kStatusMs = 60000;
 static const int64_t kReconnectMs = 5000;
 /* Without a balance for so long after a connect, the status says so. */
 static const int64_t kPatienceMs = 10000;
+/* After a token reports wait so long for the ledger's balance: one that overtakes the booking would look wrong. */
+static const int64_t kBookingMs = 10000;
 /* 2024: before it the clock has not been set yet. */
 static const int64_t kClockLeastMs = 1704067200000LL;
 
@@ -43,6 +48,7 @@ static Prepaid meter;
 static BalanceAsking asking;
 static Memory memory;
 static QuarterReadings quarters;
+static TokenSlot slot;
 /* In loop(): no second task touches the meter. */
 #ifdef MQTT_CA
 static espMqttClientSecure mqtt(espMqttClientTypes::UseInternalTask::NO);
@@ -63,6 +69,8 @@ static bool wasOn = false;
 /* 0: nothing is under way. */
 static uint16_t reportPacket = 0;
 static uint16_t readingPacket = 0;
+static uint16_t tokenPacket = 0;
+static int64_t bookedAt = -kBookingMs;
 
 static int64_t uptimeMs() { return esp_timer_get_time() / 1000; }
 
@@ -85,7 +93,7 @@ static void switchRelay() {
 /* A report is kept in NVS before it is sent: after a power failure it goes out again as it was. */
 static void closeReport(bool isDue) {
   const int64_t now = uptimeMs();
-  if (!isDue && now - closedAt < kReportMs) return;
+  if (!isDue && (now - closedAt < kReportMs || now - bookedAt < kBookingMs)) return;
   /* Its time is its identity: it waits for the clock. */
   const int64_t clock = clockMs();
   if (clock == 0) return;
@@ -126,6 +134,7 @@ static void obey(const uint8_t *payload, size_t length) {
   if (outcome == Taken::old) return;
   if (outcome == Taken::taken) {
     asking.taken(uptimeMs(), meter.reports().sent() != nullptr);
+    bookedAt = uptimeMs() - kBookingMs;
     memory.write(meter.remember());
     switchRelay();
     Text line;
@@ -135,15 +144,44 @@ static void obey(const uint8_t *payload, size_t length) {
   say(kTopicBalance, confirmationText(METER_ID, command));
 }
 
+/* The token first: a power failure behind it loses nothing, since the balance knows how many it counts. */
+static void creditToken() {
+  if (meter.tokens() == slot.taken()) return;
+  meter.credit(slot.last().units, slot.taken());
+  memory.write(meter.remember());
+  switchRelay();
+}
+
+static void takeToken(const uint8_t *payload, size_t length) {
+  TokenCommand command;
+  if (const char *reason = parseTokenCommand((const char *)payload, length, &command)) {
+    Serial.print("Token command refused: ");
+    Serial.println(reason);
+    return;
+  }
+  const bool isTaken = slot.take(command);
+  memory.write(slot.remember());
+  /* Its answer goes out in this turn of loop(). */
+  tokenPacket = 0;
+  if (isTaken) bookedAt = uptimeMs();
+  creditToken();
+  Text line;
+  line.add(isTaken ? "Token taken: " : "Token not taken: ").addKwhInFull(slot.last().units).add(" kWh");
+  Serial.println(line.c_str());
+}
+
 static void onConnect(bool) {
   Serial.println("MQTT connected: " MQTT_HOST);
   connectedAt = uptimeMs();
   saidMessage = nullptr;
   isSubscribed = false;
+  mqtt.subscribe(kTopicToken, 1);
   mqtt.subscribe(kTopicCommand, 1);
 }
 
+/* To the first of the two; the other is granted with it. */
 static void onSubscribe() {
+  if (isSubscribed) return;
   isSubscribed = true;
   asking.connected(uptimeMs());
 }
@@ -153,12 +191,15 @@ static void onDisconnect(espMqttClientTypes::DisconnectReason) {
   isSubscribed = false;
   reportPacket = 0;
   readingPacket = 0;
+  tokenPacket = 0;
 }
 
 static void onMessage(const espMqttClientTypes::MessageProperties &, const char *topic, const uint8_t *payload,
                       size_t length, size_t index, size_t total) {
   /* A command fits into one piece. */
-  if (index == 0 && length == total && strcmp(topic, kTopicCommand) == 0) obey(payload, length);
+  if (index != 0 || length != total) return;
+  if (strcmp(topic, kTopicCommand) == 0) obey(payload, length);
+  if (strcmp(topic, kTopicToken) == 0) takeToken(payload, length);
 }
 
 /* The PUBACK: the back end has committed it ([M-13]). */
@@ -167,6 +208,10 @@ static void onPublish(uint16_t packet) {
     reportPacket = 0;
     meter.reports().acknowledged();
     asking.acknowledged(uptimeMs());
+  } else if (packet == tokenPacket && tokenPacket != 0) {
+    tokenPacket = 0;
+    slot.acknowledged();
+    memory.write(slot.remember());
   } else if (packet == readingPacket && readingPacket != 0) {
     readingPacket = 0;
     quarters.acknowledged();
@@ -187,7 +232,11 @@ static void keepConnected() {
 }
 
 static void sendReports() {
-  if (reportPacket == 0) {
+  if (tokenPacket == 0) {
+    if (const TokenAnswer *answer = slot.unanswered())
+      tokenPacket = mqtt.publish(kTopicTokenAnswer, 1, false, tokenAnswerText(METER_ID, *answer).c_str());
+  }
+  if (reportPacket == 0 && uptimeMs() - bookedAt >= kBookingMs) {
     if (const Report *report = meter.reports().toSend()) {
       memory.write(meter.remember());
       reportPacket = mqtt.publish(kTopicConsumption, 1, false, consumptionText(METER_ID, *report).c_str());
@@ -223,6 +272,8 @@ void setup() {
   Serial.println("=== ESP32 Smart Meter ===");
   memory.begin();
   meter.recall(memory.read());
+  slot.recall(memory.readTokens());
+  creditToken();
   switchRelay();
   WiFi.mode(WIFI_STA);
   /* Modem sleep between beacons: a tenth of the power, and commands arrive some 100 ms later. */

@@ -25,6 +25,7 @@ export async function compileLogic(folder: string): Promise<string> {
     'flat_json',
     'text',
     'quarter_readings',
+    'tokens',
   ];
   return compile(folder, 'logic', [
     `-I${sketch}`,

@@ -7,10 +7,12 @@
 #include "messages.h"
 #include "prepaid.h"
 #include "quarter_readings.h"
+#include "tokens.h"
 
 static Prepaid meter;
 static BalanceAsking asking;
 static QuarterReadings quarters;
+static TokenSlot slot;
 static const char *const secret = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
 static void take(const char *json, size_t length) {
@@ -22,6 +24,16 @@ static void take(const char *json, size_t length) {
   }
   const Taken outcome = meter.take(command);
   printf("%s %s\n", outcomes[static_cast<int>(outcome)], confirmationText("METER001", command).c_str());
+}
+
+static void takeToken(const char *json, size_t length) {
+  TokenCommand command;
+  if (const char *reason = parseTokenCommand(json, length, &command)) {
+    printf("refused: %s\n", reason);
+    return;
+  }
+  if (slot.take(command)) meter.credit(slot.last().units, slot.taken());
+  puts(tokenAnswerText("METER001", slot.last()).c_str());
 }
 
 static void send() {
@@ -37,6 +49,7 @@ static void obey(char *line) {
   sscanf(line, "%15s%n", word, &at);
   sscanf(line + at, "%" SCNd64 "%" SCNd64, &a, &b);
   if (strcmp(word, "take") == 0) return take(line + at + 1, strlen(line + at + 1));
+  if (strcmp(word, "token") == 0) return takeToken(line + at + 1, strlen(line + at + 1));
   if (strcmp(word, "send") == 0) return send();
   if (strcmp(word, "measure") == 0) meter.measure(static_cast<uint32_t>(a), static_cast<uint32_t>(b));
   if (strcmp(word, "close") == 0) meter.close(a);

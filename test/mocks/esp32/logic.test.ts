@@ -10,6 +10,7 @@ import {
 } from '../../../src/mocks/prepaid-messages.js';
 import { createPrepaid } from '../../../src/mocks/prepaid.js';
 import { drawn } from '../../../src/mocks/seeded.js';
+import { createTokenSlot } from '../../../src/mocks/virtual-token.js';
 import { canonicalString, hmacSignature } from '../../../src/readings/signature.js';
 import { checkExampleSettings, compileLogic, workFolder } from './compile.js';
 
@@ -236,7 +237,60 @@ describe('The rules about money in the ESP32 sketch', function () {
     );
     assert.equal(lines[2], 'nothing');
   });
+
+  it('take a token once, as the virtual meter does, and the same message twice in the same way', () => {
+    const usual = { refuses: null, answers: 1, delayed: false } as const;
+    const slot = createTokenSlot();
+    const tokens = [
+      '54158492421732529281',
+      '23716100501183194197',
+      ...Array.from({ length: 500 }, (_, n) => `${BigInt(n) * 147_573_952_589_676_413n}`.padStart(20, '0')),
+      '73786976294838206463',
+      '73786976294838206464',
+      '5415849242173252928',
+      '23716100501183194197',
+    ];
+    const answered = answers(
+      tokens.map((token, n) => `token {"credit_token":"${token}","message_id":"m-${n}"}`),
+    );
+    assert.deepEqual(
+      answered.map((text) => [status(text), (JSON.parse(text) as { injected_units: number }).injected_units]),
+      tokens.map((token) => {
+        const verdict = slot.take(token, usual);
+        return [verdict.status, verdict.units / 10_000];
+      }),
+    );
+    const [first, again, other, bare] = answers([
+      'token {"credit_token":"54158492421732529281","message_id":"m-1"}',
+      'token {"credit_token":"54158492421732529281","message_id":"m-1"}',
+      'token {"credit_token":"54158492421732529281","message_id":"m-2"}',
+      'token 23716100501183194197',
+    ]);
+    assert.deepEqual(JSON.parse(first ?? ''), {
+      meter_number: 'METER001',
+      status: 'success',
+      injected_units: 2,
+      message: 'ACCEPT',
+      message_id: 'm-1',
+    });
+    assert.equal(again, first);
+    assert.deepEqual([status(other ?? ''), status(bare ?? '')], ['used', 'success']);
+    const refused = answers([
+      'token {"credit_token":5}',
+      'token []',
+      `token {"credit_token":"${'1'.repeat(30)}"}`,
+      'token {"credit_token":"54158492421732529281","message_id":"a\\"b"}',
+    ]);
+    assert.deepEqual(refused.slice(0, 3), [
+      'refused: credit_token is not a short string',
+      'refused: it is not a JSON object',
+      'refused: credit_token is not a short string',
+    ]);
+    assert.ok(!refused[3]?.includes('message_id'));
+  });
 });
+
+const status = (text: string): string => (JSON.parse(text) as { status: string }).status;
 
 /** What the program shows after a step: balance, total (in the place of the time) and relay; other lines as they are. */
 function stateOf(line: string): string {

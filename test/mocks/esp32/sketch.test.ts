@@ -214,4 +214,65 @@ describe('The ESP32 sketch, built for this machine, on our broker', function () 
       house.test.sink.settling = true;
     }
   });
+
+  describe('that gets a token', () => {
+    const answers = () => house.of('meters/METER001/token/response');
+    const hand = (command: object | string): Promise<unknown> =>
+      house.backend.publishAsync(
+        'meters/METER001/command/token',
+        typeof command === 'string' ? command : JSON.stringify(command),
+        { qos: 1 },
+      );
+    const example = { credit_token: '54158492421732529281', message_id: 'm-1' };
+    const accepted = {
+      meter_number: 'METER001',
+      status: 'success',
+      injected_units: 2,
+      message: 'ACCEPT',
+      message_id: 'm-1',
+    };
+    before(() => house.backend.subscribeAsync('meters/METER001/token/response', { qos: 1 }));
+
+    it('credits it once, closes the relay, and answers at QoS 1, the same message in the same way', async () => {
+      await credit(0);
+      await hand(example);
+      await eventually(() => assert.equal(answers().length, 1));
+      assert.equal(esp32.relay, true);
+      await hand(example);
+      await eventually(() => assert.equal(answers().length, 2));
+      await hand({ ...example, message_id: 'm-2' });
+      await eventually(() => assert.equal(answers().length, 3));
+      assert.deepEqual(answers().slice(0, 2), [accepted, accepted]);
+      assert.equal(answers()[2]?.['status'], 'used');
+      await hand('23716100501183194198');
+      await eventually(() => assert.equal(answers()[3]?.['injected_units'], 55.2));
+      assert.ok(esp32.has('Token taken: 2.0000 kWh'));
+      assert.ok(!esp32.lines.some((line) => line.includes(example.credit_token)));
+      const qos = house.test.sink.deliveries.filter(({ topic }) => topic.endsWith('/token/response'));
+      assert.ok(qos.length > 0 && qos.every((one) => one.qos === 1));
+    });
+
+    it('answers again after the plug was pulled before its PUBACK, and has credited it once', async () => {
+      await credit(1);
+      house.test.sink.settling = false;
+      try {
+        const before = house.test.sink.deliveries.length;
+        const received = () =>
+          house.test.sink.deliveries.slice(before).filter(({ topic }) => topic.endsWith('/token/response'));
+        await hand(example);
+        await eventually(() => assert.equal(received().length, 1));
+        await esp32.unplug();
+        house.said.splice(0);
+        house.test.sink.settling = true;
+        esp32 = Esp32.power(binary, memory);
+        await eventually(() => assert.ok(received().length > 1), { timeoutMs: 15_000 });
+        assert.equal(String(received()[1]?.payload), String(received()[0]?.payload));
+        await eventually(() => assert.equal(house.of('status').at(-1)?.['balance'], 3), {
+          timeoutMs: 15_000,
+        });
+      } finally {
+        house.test.sink.settling = true;
+      }
+    });
+  });
 });

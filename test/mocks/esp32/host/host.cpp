@@ -58,12 +58,12 @@ wl_status_t HostWiFi::status() { return isWifi ? WL_CONNECTED : WL_DISCONNECTED;
 IPAddress HostWiFi::localIP() { return {}; }
 int8_t HostWiFi::RSSI() { return -65; }
 
-static std::string path() { return getenv("NVS_FILE"); }
+static std::string path(const char *key) { return std::string(getenv("NVS_FILE")) + "." + key; }
 
 bool Preferences::begin(const char *, bool) { return true; }
 
-size_t Preferences::getBytesLength(const char *) {
-  FILE *file = fopen(path().c_str(), "rb");
+size_t Preferences::getBytesLength(const char *key) {
+  FILE *file = fopen(path(key).c_str(), "rb");
   if (file == nullptr) return 0;
   fseek(file, 0, SEEK_END);
   const long length = ftell(file);
@@ -71,20 +71,20 @@ size_t Preferences::getBytesLength(const char *) {
   return static_cast<size_t>(length);
 }
 
-size_t Preferences::getBytes(const char *, void *bytes, size_t length) {
-  FILE *file = fopen(path().c_str(), "rb");
+size_t Preferences::getBytes(const char *key, void *bytes, size_t length) {
+  FILE *file = fopen(path(key).c_str(), "rb");
   const size_t count = fread(bytes, 1, length, file);
   fclose(file);
   return count;
 }
 
 /* Whole or not at all, as NVS: the test pulls the plug at any time. */
-size_t Preferences::putBytes(const char *, const void *bytes, size_t length) {
-  const std::string fresh = path() + ".new";
+size_t Preferences::putBytes(const char *key, const void *bytes, size_t length) {
+  const std::string fresh = path(key) + ".new";
   FILE *file = fopen(fresh.c_str(), "wb");
   const size_t count = fwrite(bytes, 1, length, file);
   fclose(file);
-  rename(fresh.c_str(), path().c_str());
+  rename(fresh.c_str(), path(key).c_str());
   return count;
 }
 
