@@ -1,7 +1,7 @@
 import { deferred } from '../batches/deferred.js';
 import { readAnswer, type AnswerMapping, type MeterAnswer } from './answer.js';
 import type { HeardAnswer, OpenToken } from './attribution.js';
-import type { EarlierTokens } from './earlier.js';
+import { noEarlierTokens, type EarlierTokens } from './earlier.js';
 import { createNamelessAnswers, type NamelessAnswers } from './nameless.js';
 import type { RecentAnswers } from './recent-answers.js';
 
@@ -11,7 +11,6 @@ export interface AwaitedInjection {
   /** Every name of the meter: an answer that names another one is not its own. */
   readonly names: ReadonlySet<string>;
   readonly token: string;
-  readonly earlier: EarlierTokens;
 }
 
 export interface AnswerWaitSettings {
@@ -33,7 +32,9 @@ export interface AnswerWait {
   /** The last answer that could not be read, as half a sentence. */
   readonly problem: string | null;
   /** From now on the token is on its way: an answer before is one to an earlier token. */
-  open(): void;
+  open(earlier: EarlierTokens): void;
+  /** What its answers may be to besides. */
+  readonly earlier: EarlierTokens;
   /** The vendor's answer is there: null when it gave no id. Answers that carry one wait for this. */
   named(messageId: string | null): void;
   /**
@@ -61,13 +62,12 @@ export function createAnswerWait(awaited: AwaitedInjection, settings: AnswerWait
   let messageId: string | null | undefined;
   const early: { payload: string | Buffer; via: 'topic' | 'delivery'; at: number }[] = [];
   let problem: string | null = null;
-  const nameless = createNamelessAnswers({
-    ...settings,
-    meterId,
-    id,
-    earlier: awaited.earlier,
-    onKnown: take,
-  });
+  let earlier = noEarlierTokens;
+  let nameless = namelessOf(earlier);
+
+  function namelessOf(others: EarlierTokens): NamelessAnswers {
+    return createNamelessAnswers({ ...settings, meterId, id, earlier: others, onKnown: take });
+  }
 
   function take(heard: HeardAnswer): void {
     isOver = true;
@@ -119,7 +119,9 @@ export function createAnswerWait(awaited: AwaitedInjection, settings: AnswerWait
     get problem() {
       return problem;
     },
-    open() {
+    open(others) {
+      earlier = others;
+      nameless = namelessOf(others);
       openedAt = Date.now();
     },
     named(said) {
@@ -131,7 +133,12 @@ export function createAnswerWait(awaited: AwaitedInjection, settings: AnswerWait
       listen(payload, via, at);
       return true;
     },
-    doubtful: nameless.doubtful,
+    get earlier() {
+      return earlier;
+    },
+    get doubtful() {
+      return nameless.doubtful;
+    },
     forget(other) {
       if (!isOver) nameless.forget(other);
     },

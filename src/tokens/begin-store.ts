@@ -1,5 +1,4 @@
 import type { Session } from '../database/database.js';
-import { openToLate } from './ending-store.js';
 
 /** An injection whose turn has come. */
 export interface NewInjection {
@@ -11,8 +10,6 @@ export interface NewInjection {
   readonly caller: string;
   readonly instance: string;
   readonly run: string;
-  /** Answers of before are not in its memory. Unix ms. */
-  readonly remembersSince: number;
   /** Unix ms. */
   readonly requestedAt: number;
   /** When nobody can be waiting for it any more. */
@@ -22,8 +19,6 @@ export interface NewInjection {
 export type Begun =
   | {
       readonly outcome: 'begun';
-      /** Earlier tokens of the meter may still be answered, or were a moment ago, elsewhere. */
-      readonly hasEarlier: boolean;
       /** This very token was sent to the meter before, without an answer: it may be booked. */
       readonly isRepeated: boolean;
     }
@@ -41,9 +36,8 @@ export async function beginAll(session: Session, news: readonly NewInjection[]):
     name: 'begin-injections',
     text: `with n as materialized (
              select * from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::text[], $6::text[], $7::text[],
-                                  $8::uuid[], $9::timestamptz[], $10::float8[], $11::timestamptz[]) with ordinality as n
-               (id, meter_number, meter_id, token_hash, token_last4, caller, instance, run, requested_at, ms,
-                remembers_since, place)
+                                  $8::uuid[], $9::timestamptz[], $10::float8[]) with ordinality as n
+               (id, meter_number, meter_id, token_hash, token_last4, caller, instance, run, requested_at, ms, place)
            ), judged as materialized (
              select n.*,
                     (select t.id from token_injections t
@@ -53,11 +47,6 @@ export async function beginAll(session: Session, news: readonly NewInjection[]):
                         and (t.status = 'waiting'
                              or (t.sent_at is not null and t.refusal is distinct from 'wrong_meter'))
                       limit 1) as bound_by,
-                    exists (select from token_injections t
-                             where t.meter_id = n.meter_id and t.requested_at > now() - interval '2 days'
-                               and ((t.token_hash <> n.token_hash and ${openToLate('t')})
-                                    or (t.answered_at > now() - interval '1 minute'
-                                        and (t.run <> n.run or t.answered_at < n.remembers_since)))) as earlier,
                     (select true from token_injections t
                       where t.meter_id = n.meter_id and t.token_hash = n.token_hash and t.sent_at is not null
                         and (t.status = 'unanswered' or t.code = 'TOKEN_API_FAILED')
@@ -72,7 +61,7 @@ export async function beginAll(session: Session, news: readonly NewInjection[]):
              on conflict do nothing
              returning id
            )
-           select used_by, bound_by, earlier, repeated, begun.id is not null as begun
+           select used_by, bound_by, repeated, begun.id is not null as begun
              from judged j left join begun on begun.id = j.id order by place`,
     values: [
       news.map(({ id }) => id),
@@ -85,7 +74,6 @@ export async function beginAll(session: Session, news: readonly NewInjection[]):
       news.map(({ run }) => run),
       news.map(({ requestedAt }) => new Date(requestedAt).toISOString()),
       news.map(({ deadlineMs }) => deadlineMs),
-      news.map(({ remembersSince }) => new Date(remembersSince).toISOString()),
     ],
   });
   return Promise.all(rows.map((row, index) => begunOf(session, row, news[index])));
@@ -94,7 +82,6 @@ export async function beginAll(session: Session, news: readonly NewInjection[]):
 interface BegunRow {
   readonly used_by: string | null;
   readonly bound_by: string | null;
-  readonly earlier: boolean;
   readonly repeated: boolean;
   readonly begun: boolean;
 }
@@ -102,7 +89,7 @@ interface BegunRow {
 async function begunOf(session: Session, row: BegunRow, wanted: NewInjection | undefined): Promise<Begun> {
   if (row.used_by !== null) return { outcome: 'used', id: row.used_by };
   if (row.bound_by !== null) return { outcome: 'bound', id: row.bound_by };
-  if (row.begun) return { outcome: 'begun', hasEarlier: row.earlier, isRepeated: row.repeated };
+  if (row.begun) return { outcome: 'begun', isRepeated: row.repeated };
   const { rows } = await session.query<{ id: string; same: boolean; meter_id: string }>({
     name: 'waiting-injection',
     text: `select id, token_hash = $2 as same, meter_id from token_injections

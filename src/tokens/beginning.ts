@@ -3,14 +3,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Database } from '../database/database.js';
 import { DomainError } from '../errors.js';
 import type { Meter } from '../ledger/find-meter.js';
-import type { AnswerMapping } from './answer.js';
-import { earlierTokens, noEarlierTokens, type EarlierTokens } from './earlier.js';
 import { endAbandoned, selectInjection } from './history-store.js';
 import { notApplied, type InjectionAnswer } from './injection-answer.js';
-import { selectOfMeter } from './meter-store.js';
 import { busy, stopped } from './mishaps.js';
 import { answerOfRecord } from './record-answer.js';
-import type { RecentAnswers } from './recent-answers.js';
 import type { InjectionRecords } from './records.js';
 import type { InjectionRequest } from './request.js';
 import type { TokenHash } from './token-hash.js';
@@ -27,7 +23,6 @@ export type Beginning =
   | {
       readonly outcome: 'begun';
       readonly id: string;
-      readonly earlier: EarlierTokens;
       readonly isRepeated: boolean;
     }
   | { readonly outcome: 'answered'; readonly answer: InjectionAnswer };
@@ -39,8 +34,6 @@ export interface BeginningSettings {
   readonly instance: string;
   /** Of this process: whatever an earlier one left waiting, nobody waits for. */
   readonly run: string;
-  readonly recent: RecentAnswers;
-  readonly mapping: AnswerMapping | undefined;
 }
 
 export interface BeginningLimits {
@@ -54,7 +47,7 @@ export interface BeginningLimits {
 export type Begin = (wanted: Wanted, limits: BeginningLimits) => Promise<Beginning>;
 
 export function createBeginning(settings: BeginningSettings): Begin {
-  const { database, records, hash, instance, run, recent, mapping } = settings;
+  const { database, records, hash, instance, run } = settings;
 
   /** Writes the record; behind another instance that waits for this meter it waits, too. */
   async function begin(wanted: Wanted, { deadlineMs, inLine, closing }: BeginningLimits): Promise<Beginning> {
@@ -71,15 +64,10 @@ export function createBeginning(settings: BeginningSettings): Begin {
         caller,
         instance,
         run,
-        remembersSince: recent.since,
         requestedAt,
         deadlineMs,
       });
-      if (begun.outcome === 'begun') {
-        const { isRepeated } = begun;
-        const earlier = begun.hasEarlier ? await earlierOf(meter.meterId, id, tokenHash) : noEarlierTokens;
-        return { outcome: 'begun', id, isRepeated, earlier };
-      }
+      if (begun.outcome === 'begun') return { ...begun, id };
       if (begun.outcome === 'busy' && begun.isSame) return elsewhere(begun.id, deadlineMs, closing);
       // What is in the way may be of an instance that is dead.
       const isFreed = (await endAbandoned(database, { instance, run })) > 0;
@@ -87,14 +75,6 @@ export function createBeginning(settings: BeginningSettings): Begin {
       if (!isFreed) await delay(pauseMs, undefined, { signal: inLine }).catch(() => {});
       if (inLine.aborted) throw closing.aborted ? stopped() : busy(meter.meterId);
     }
-  }
-
-  async function earlierOf(meterId: string, id: string, tokenHash: Buffer): Promise<EarlierTokens> {
-    const injections = await selectOfMeter(database, meterId, { tokenHash: null, messageId: null });
-    return earlierTokens(
-      injections.filter((one) => one.id !== id),
-      { token: tokenHash.toString('hex'), mapping, now: Date.now() },
-    );
   }
 
   /** Another instance waits for the same token and meter: its outcome is ours. */

@@ -60,7 +60,7 @@ export function createInjectionEnds(
     const sentence = closing.aborted
       ? 'Meterflow stopped, or its flow was changed, while it waited for the meter.'
       : wait.doubtful.length > 0
-        ? `${doubtAbout(injection.earlier.others.length)} The record keeps what it said.`
+        ? `${doubtAbout(wait.earlier.others.length)} The record keeps what it said.`
         : `The meter did not answer within ${seconds} s${why}. It may still; the record will say so.`;
     const error = new DomainError('TOKEN_UNANSWERED', sentence);
     return endWithout(error, { status: 'unanswered', wasSent: true }, vendor);
@@ -99,7 +99,7 @@ export function createInjectionEnds(
   }
 
   function keepWithOthers(heard: HeardAnswer, mayBeOwn: boolean): void {
-    if (mayBeOwn) parts.late.keep(injection.earlier.vacant, heard).catch(uncommitted);
+    if (mayBeOwn) parts.late.keep(wait.earlier.vacant, heard).catch(uncommitted);
     else completeLate(heard);
   }
 
@@ -155,6 +155,11 @@ function doubtAbout(others: number): string {
   return others === 0
     ? 'The meter answered, but names no token, and this may be about the one before: its answer once more, or a second.'
     : `The meter answered, but names no token, and ${others === 1 ? 'one' : others} before this may still be answered: nobody can know which it meant.`;
+}
+
+/** By another instance, while this one began. */
+export function takenMeanwhile(): DomainError {
+  return new DomainError('TOKEN_USED', 'This token was confirmed by a meter, or sent to another, meanwhile.');
 }
 
 function usedMeanwhile(): DomainError {

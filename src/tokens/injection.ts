@@ -6,9 +6,9 @@ import { metrics } from '../operation/metrics.js';
 import type { AnswerMapping } from './answer.js';
 import { createAnswerWait } from './answer-wait.js';
 import type { HeardAnswer } from './attribution.js';
-import type { EarlierTokens } from './earlier.js';
+import { noEarlierTokens, type EarlierTokens } from './earlier.js';
 import type { InjectionAnswer } from './injection-answer.js';
-import { commitMs, createInjectionEnds, gone, uncommitted } from './injection-ends.js';
+import { commitMs, createInjectionEnds, gone, takenMeanwhile, uncommitted } from './injection-ends.js';
 import type { LateAnswers } from './late.js';
 import type { RecentAnswers } from './recent-answers.js';
 import type { InjectionRecords } from './records.js';
@@ -24,6 +24,8 @@ export interface InjectionParts {
   readonly mapping: AnswerMapping | undefined;
   /** Where a meter of this name answers. */
   topicOf(name: string): string;
+  /** What else the meter's next answers may be to. */
+  earlierOf(): Promise<EarlierTokens>;
   /** Told of the end of its subscriptions. */
   leaving(left: Promise<unknown>): void;
   /** From the vendor's acceptance on. */
@@ -37,8 +39,6 @@ export interface Injection {
   readonly meterNumber: string;
   readonly token: string;
   readonly caller: string;
-  /** What else the meter's next answers may be to. */
-  readonly earlier: EarlierTokens;
   /** This token was sent before, without an answer. */
   readonly isRepeated: boolean;
 }
@@ -63,7 +63,7 @@ export function runInjection(
   const { id, meter, meterNumber, token } = injection;
   const names = new Set([meterNumber, meter.meterId, ...(meter.drn === null ? [] : [meter.drn])]);
   const wait = createAnswerWait(
-    { id, meterId: meter.meterId, names, token, earlier: injection.earlier },
+    { id, meterId: meter.meterId, names, token },
     {
       mapping: parts.mapping,
       recent: parts.recent,
@@ -91,17 +91,11 @@ export function runInjection(
       if (stopped.aborted) return await ends.interrupted();
       isSent = true;
       onSent();
-      const progress = {
-        id,
-        subscribedAt,
-        acknowledgedAt: null,
-        vendorStatus: null,
-        vendorAttempts: null,
-        messageId: null,
-      };
-      const stillWaits = await parts.records.note({ ...progress, phase: 'sent', sentAt: Date.now() });
-      if (!stillWaits) throw gone();
-      wait.open();
+      const { since: remembersSince } = parts.recent;
+      const sent = await parts.records.send({ id, subscribedAt, sentAt: Date.now(), remembersSince });
+      if (sent.outcome === 'taken') return await ends.unsent(takenMeanwhile());
+      if (sent.outcome !== 'sent') throw gone();
+      wait.open(sent.hasEarlier ? await parts.earlierOf() : noEarlierTokens);
       return await afterSent();
     } catch (error) {
       if (isSent) throw error;
@@ -150,9 +144,7 @@ export function runInjection(
     if (vendor.outcome === 'accepted') {
       parts.records.noteLater({
         id,
-        phase: 'acknowledged',
-        subscribedAt: null,
-        sentAt: null,
+
         acknowledgedAt: vendor.at,
         vendorStatus: vendor.status,
         vendorAttempts: vendor.attempts,

@@ -7,6 +7,7 @@ import { logger } from '../operation/logging.js';
 import { metrics } from '../operation/metrics.js';
 import type { AnswerMapping } from './answer.js';
 import { createBeginning, type Wanted } from './beginning.js';
+import { earlierTokens } from './earlier.js';
 import { createFlight, type Flight } from './flight.js';
 import { createGathering } from './gathering.js';
 import { createHearing, type Hearing } from './hearing.js';
@@ -15,6 +16,7 @@ import { runInjection, type InjectionParts, type InjectionRun } from './injectio
 import { notApplied, type InjectionAnswer } from './injection-answer.js';
 import { createLateAnswers } from './late.js';
 import { createMeterQueues } from './meter-queues.js';
+import { selectOfMeter } from './meter-store.js';
 import { busy, stopped, unknownMeter } from './mishaps.js';
 import { recentAnswersOf } from './recent-answers.js';
 import { createInjectionRecords } from './records.js';
@@ -89,7 +91,7 @@ export function createInjections(settings: InjectionSettings): Injections {
       return numbers.map((number) => ({ meter: meters.get(number) }));
     },
   });
-  const begin = createBeginning({ database, records, hash, instance, run, recent, mapping });
+  const begin = createBeginning({ database, records, hash, instance, run });
   const hear = createHearing({
     database,
     late,
@@ -152,14 +154,20 @@ export function createInjections(settings: InjectionSettings): Injections {
       const deadlineMs = asked.longestMs + responseTimeoutMs + marginMs;
       const begun = await begin(wanted, { deadlineMs, inLine, closing: closing.signal });
       if (begun.outcome === 'answered') return begun.answer;
-      const { id, earlier, isRepeated } = begun;
-      const injection = { ...wanted, id, earlier, isRepeated };
+      const { id, isRepeated } = begun;
+      const injection = { ...wanted, id, isRepeated };
+      const tokenHash = hash.of(wanted.token);
       const parts: InjectionParts = {
         link,
         vendor: asked,
         records,
         late,
         recent,
+        async earlierOf() {
+          const named = { tokenHash: null, messageId: null };
+          const others = (await selectOfMeter(database, meterId, named)).filter((one) => one.id !== id);
+          return earlierTokens(others, { token: tokenHash.toString('hex'), mapping, now: Date.now() });
+        },
         mapping,
         leaving(left) {
           leaving.add(left);

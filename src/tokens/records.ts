@@ -3,11 +3,14 @@ import { beginAll, type Begun, type NewInjection } from './begin-store.js';
 import { endAll, type Ending } from './ending-store.js';
 import { createGathering } from './gathering.js';
 import { noteAll, type Progress } from './progress-store.js';
+import { sendAll, type Sending, type Sent } from './sending-store.js';
 import { AccountsMissing, openAccounts } from './unit-accounts.js';
 
 /** The records as the injections of this process write them: what comes together is committed together. */
 export interface InjectionRecords {
   begin(injection: NewInjection): Promise<Begun>;
+  /** Resolves after the commit: the token may leave. */
+  send(sending: Sending): Promise<Sent>;
   /** Resolves after the commit: with false when it no longer waits. */
   note(progress: Progress): Promise<boolean>;
   /** Written with others a moment later, if it still waits then, and if the database is there: for people to look at. */
@@ -41,6 +44,11 @@ export function createInjectionRecords(database: Database): InjectionRecords {
     lingerMs,
     work: (progress) => noteAll(database, progress),
   });
+  const send = createGathering<Sending, Sent>({
+    itemsMax,
+    batchesMax,
+    work: (sendings) => sendAll(database, sendings),
+  });
   const end = createGathering<Ending, boolean>({
     itemsMax,
     batchesMax,
@@ -48,6 +56,7 @@ export function createInjectionRecords(database: Database): InjectionRecords {
   });
   return {
     begin: (injection) => repeated(() => begin(injection)),
+    send: (sending) => repeated(() => send(sending)),
     note: (progress) => repeated(() => note(progress)),
     noteLater(progress) {
       noteTogether(progress).catch(() => {});
