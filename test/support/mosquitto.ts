@@ -53,7 +53,7 @@ export async function startMosquitto({ logins, tls }: MosquittoOptions = {}): Pr
   const user = process.getuid?.() === 0 ? 'user root\n' : '';
   writeFileSync(
     file,
-    `listener ${port} 127.0.0.1\n${user}persistence_location ${folder}/\n${tlsLines(tls)}${recommended}${config}`,
+    `listener ${port} 127.0.0.1\nsys_interval 1\n${user}persistence_location ${folder}/\n${tlsLines(tls)}${recommended}${config}`,
   );
   let child: ChildProcess | undefined;
 

@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
+import { connectAsync } from 'mqtt';
 import { openMqttLink } from '../../src/mqtt/link.js';
 import type { Injections } from '../../src/tokens/injections.js';
 import { eventually } from '../support/eventually.js';
+import { startMosquitto } from '../support/mosquitto.js';
 import {
   drn,
   openInjectionHouse,
   otherToken,
   records,
+  tokenOf,
   wanted,
   type InjectionHouse,
 } from './injection-house.js';
@@ -23,7 +26,7 @@ describe('A token injection and the broker', function () {
 
   const inject = (more: object = {}) => injections.inject({ ...wanted, ...more }, 'tester');
 
-  it('is ended by a close, with a record that says so and can be completed; nothing stays subscribed', async () => {
+  it('is ended by a close, with a record that says so and can be completed', async () => {
     const own = house.open();
     const first = own.inject(wanted, 'tester');
     await eventually(() => assert.equal(house.calls.length, 1));
@@ -43,6 +46,49 @@ describe('A token injection and the broker', function () {
     );
     assert.equal(late?.id, one.body.injection_id);
     assert.equal(await house.balance(), '2.0000');
+  });
+
+  it('leaves nothing subscribed when it is answered, times out, is refused, given up or closed', async () => {
+    const mosquitto = await startMosquitto();
+    const there = { host: '127.0.0.1', port: mosquitto.port };
+    const far = await openInjectionHouse(there);
+    const meters = await connectAsync(`mqtt://127.0.0.1:${mosquitto.port}`);
+    let subscriptions = -1;
+    meters.on('message', (_topic, payload) => (subscriptions = Number(payload.toString())));
+    await meters.subscribeAsync('$SYS/broker/subscriptions/count');
+    // Mosquitto counts every second; the watcher is one.
+    const counted = (count: number): Promise<unknown> =>
+      eventually(() => assert.equal(subscriptions, count), { timeoutMs: 15_000 });
+    const own = far.open({ responseTimeoutMs: 300 });
+    const told = async (n: number): Promise<number> =>
+      (await own.inject({ ...wanted, credit_token: tokenOf(n) }, 'tester')).statusCode;
+    far.onOrder = async ({ credit_token }) => {
+      const answer = { status: 'success', injected_units: 2, credit_token };
+      await meters.publishAsync(`meters/${drn}/token/response`, JSON.stringify(answer));
+      return { status: 202 };
+    };
+    try {
+      await counted(1);
+      assert.equal(await told(1), 200);
+      far.onOrder = () => ({ status: 202 });
+      assert.equal(await told(2), 504);
+      far.onOrder = () => ({ status: 422 });
+      assert.equal(await told(3), 502);
+      far.onOrder = () => ({ status: 202 });
+      const patient = far.open();
+      const gone = new AbortController();
+      const waiting = patient.inject({ ...wanted, credit_token: tokenOf(4) }, 'tester', gone.signal);
+      // Its number and its meter_id.
+      await counted(3);
+      gone.abort();
+      await patient.close();
+      assert.equal((await waiting).statusCode, 504);
+      await counted(1);
+    } finally {
+      await meters.endAsync(true);
+      await far.close();
+      await mosquitto.remove();
+    }
   });
 
   it('goes on after a restart of the broker in mid-wait', async () => {
