@@ -9,6 +9,8 @@ import { compete, type Entry } from '../test/bench/contest.js';
 import { measureCrowd } from '../test/bench/crowd.js';
 import { measureEd25519 } from '../test/bench/ed25519.js';
 import { measureEvents, untoldOf } from '../test/bench/events.js';
+import { measureForward } from '../test/bench/forward.js';
+import { unforwardedOf } from '../test/bench/forward/table.js';
 import { measureGrowth } from '../test/bench/growth.js';
 import { settings, signed, unsigned } from '../test/bench/contestants/ours.js';
 import { script } from '../test/bench/contestants/script.js';
@@ -34,6 +36,7 @@ const full = {
   injections: { meters: 2_000, seconds: 12, count: 20_000, memoryRounds: 3 },
   events: { seconds: 10 },
   mocks: { counts: [1_000, 10_000], seconds: 30 },
+  forward: { meters: 500, seconds: 10, rounds: 3 },
 } satisfies Lengths & Record<string, unknown>;
 const quick = {
   warmUpSeconds: 1,
@@ -49,6 +52,7 @@ const quick = {
   injections: { meters: 2_000, seconds: 4, count: 2_000, memoryRounds: 1 },
   events: { seconds: 4 },
   mocks: { counts: [1_000], seconds: 6 },
+  forward: { meters: 500, seconds: 4, rounds: 1 },
 } satisfies Lengths & Record<string, unknown>;
 const folder = resolve(__dirname, '../artifacts/bench');
 
@@ -81,6 +85,9 @@ async function main(): Promise<void> {
     : null;
   const mocks = wanted('mocks') ? await measureMocks({ ...lengths.mocks, log: heading('mocks') }) : null;
   const events = wanted('events') ? await measureEvents({ ...lengths.events, log: heading('events') }) : null;
+  const forward = wanted('forward')
+    ? await measureForward({ ...lengths.forward, log: heading('forward') })
+    : null;
   const at = new Date().toISOString();
   const mode = values.quick ? 'quick' : 'full';
   const report: Report = {
@@ -98,6 +105,7 @@ async function main(): Promise<void> {
     injections,
     mocks,
     events,
+    forward,
   };
   const file = join(folder, `${at.replaceAll(':', '-')}.json`);
   await mkdir(folder, { recursive: true });
@@ -112,6 +120,8 @@ async function main(): Promise<void> {
   const untold = events === null ? '' : untoldOf(events.ours);
   if (untold !== '')
     throw new Error(`Changes of devices that were never told, or in the wrong order: ${untold}`);
+  const unforwarded = forward === null ? '' : unforwardedOf(forward);
+  if (unforwarded !== '') throw new Error(`Accepted means forwarded: ${unforwarded}`);
   if (faults !== '') throw new Error(`Somebody was told what is not true:\n${faults}`);
   if (lost.length > 0) throw new Error(`A PUBACK means committed, and yet lost: ${lost.join(', ')}`);
 }

@@ -18,6 +18,7 @@ const needs: readonly Need[] = [
   // Reads QR codes of installer cards, as a phone would.
   { package: 'zbar-tools', present: () => has('zbarimg') },
   { package: 'redis-server', present: () => has('redis-server') || has('valkey-server') },
+  { package: 'nats-server', present: () => has('nats-server') || existsSync('/usr/sbin/nats-server') },
   // The snippets for firmware in docs/protocol.md are compiled and run.
   { package: 'gcc', present: () => has('gcc') },
   // The sketch of examples/esp32, built for this machine.

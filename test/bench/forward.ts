@@ -34,14 +34,14 @@ export async function measureForward(options: ForwardOptions): Promise<ForwardRe
   const { meters, rounds, log } = options;
   const without: Measured[] = [];
   const withIt: Measured[] = [];
-  let ours: ForwardEntry | undefined;
+  let ours: ForwardEntry | null = null;
   for (let round = 1; round <= rounds; round++) {
     log(`without forwarding, ${round} of ${rounds}`);
     without.push(await flood(unsigned, options));
     log(`with forwarding, ${round} of ${rounds}`);
     ours = await withNats('', (nats) => forwardOurs(nats, options, withIt, round === rounds));
   }
-  const entries = ours === undefined ? [] : [ours];
+  const entries = ours === null ? [] : [ours];
   log('mqtt.js script');
   entries.push(
     await bridged(
@@ -88,18 +88,18 @@ async function forwardOurs(
   { meters, seconds, log }: ForwardOptions,
   floods: Measured[],
   isLast: boolean,
-): Promise<ForwardEntry> {
+): Promise<ForwardEntry | null> {
   const contestant = forwarding(nats.url);
   return onStage(contestant, { meters, log: (line) => log(`  ${line}`) }, async (scene) => {
     const load = await loadOf(scene);
     const pids = (): readonly number[] => [...scene.running.pids(), scene.server.pid];
-    const step = (from: number, away: boolean) =>
-      pacedStep({ nats, load, plan: scene.plan, seconds: isLast ? seconds : 1, pids, log, from, away });
+    const step = (away: boolean) => pacedStep({ nats, load, plan: scene.plan, seconds, pids, log, away });
     try {
       await measureStep(scene, load, { mode: 'paced', rate: 2_000, seconds: 2 });
       const before = await countIn(nats);
       const flooded = await measureStep(scene, load, { mode: 'max', window, seconds });
       floods.push(flooded);
+      if (!isLast) return null;
       const from = Date.now();
       const behind = before + flooded.stored - (await countIn(nats));
       const until = await untilStill(nats, before + flooded.stored);
@@ -107,8 +107,8 @@ async function forwardOurs(
       log(
         `  backlog ${behind} after the flood, in the stream after ${((until - from) / 1_000).toFixed(1)} s`,
       );
-      const paced = await step(0, false);
-      const away = await step(0, true);
+      const paced = await step(false);
+      const away = await step(true);
       return { name: contestant.name, about: contestant.about, catchUpPerSecond, paced, away };
     } finally {
       await load.end();
@@ -139,7 +139,7 @@ async function bridged(
       meters: logins,
     });
     const step = (away: boolean) =>
-      pacedStep({ nats, load, plan, seconds, pids: () => bridge.pids(), log, from: 0, away });
+      pacedStep({ nats, load, plan, seconds, pids: () => bridge.pids(), log, away });
     try {
       const paced = await step(false);
       const away = await step(true);
@@ -159,7 +159,6 @@ interface PacedStep {
   readonly seconds: number;
   readonly pids: () => readonly number[];
   readonly log: (line: string) => void;
-  readonly from: number;
   /** NATS is killed after a third, and started again. */
   readonly away: boolean;
 }

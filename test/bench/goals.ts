@@ -1,4 +1,6 @@
 import type { EventsReport } from './events/measured.js';
+import type { ForwardReport } from './forward/measured.js';
+import { slowdownOf } from './forward/table.js';
 import type { InjectionsReport } from './injections/measured.js';
 import type { MocksReport } from './mocks/measured.js';
 import { wrongOf } from './injections/judge.js';
@@ -14,7 +16,7 @@ export interface Goal {
 }
 
 export function goalsOf(report: Report): Goal[] {
-  const { entries, crowd, growth, ed25519, prepaid, injections, mocks, events } = report;
+  const { entries, crowd, growth, ed25519, prepaid, injections, mocks, events, forward } = report;
   const entryOf = (word: string) => entries.find(({ name }) => name.includes(word));
   const ours = entryOf(' signed');
   const lossFree = (word: string, factor: number): Goal[] => {
@@ -109,6 +111,7 @@ export function goalsOf(report: Report): Goal[] {
     ...(prepaid === null ? [] : prepaidGoals(prepaid)),
     ...(injections === null ? [] : injectionGoals(injections)),
     ...(events === null ? [] : eventGoals(events)),
+    ...(forward === null ? [] : forwardGoals(forward)),
     ...(mocks === null ? [] : mockGoals(mocks)),
   ];
 }
@@ -144,6 +147,16 @@ function mockGoals({ ours }: MocksReport): Goal[] {
   return ours.map(({ mocks, memoryMiB }) =>
     atMost(`memory of ${mocks.toLocaleString('en-US')} mocks in one process`, memoryMiB, 'MiB', 1_024),
   );
+}
+
+function forwardGoals(forward: ForwardReport): Goal[] {
+  const [ours] = forward.entries;
+  return [
+    atMost('forwarding slows a flood of committed readings by', 100 * slowdownOf(forward), '%', 20),
+    ...(ours === undefined
+      ? []
+      : [atMost('acknowledged and not in JetStream after NATS was killed', ours.away.lost, '', 0)]),
+  ];
 }
 
 function eventGoals({ ours, plain }: EventsReport): Goal[] {

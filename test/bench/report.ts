@@ -4,6 +4,8 @@ import type { Crowd } from './crowd.js';
 import type { Ed25519Speed } from './ed25519.js';
 import { eventsNotes, eventsTable } from './events/table.js';
 import type { EventsReport } from './events/measured.js';
+import type { ForwardReport } from './forward/measured.js';
+import { forwardNotes, forwardTable } from './forward/table.js';
 import { goalLines, goalsOf } from './goals.js';
 import type { Growth } from './growth.js';
 import { fixedRate, type Measured } from './measure.js';
@@ -29,6 +31,7 @@ export interface Report {
   readonly prepaid: Prepaid | null;
   readonly injections: InjectionsReport | null;
   readonly events: EventsReport | null;
+  readonly forward: ForwardReport | null;
   readonly mocks: MocksReport | null;
 }
 
@@ -74,6 +77,7 @@ export function table(report: Report): string {
     ...prepaidPart(report),
     ...injectionsPart(report),
     ...eventsPart(report),
+    ...forwardPart(report),
     ...mocksPart(report),
     ...(goals.length === 0 ? [] : ['', ...goals]),
   ].join('\n');
@@ -102,6 +106,12 @@ function injectionsPart({ injections }: Report): string[] {
 
 function mocksPart({ mocks }: Report): string[] {
   return mocks === null ? [] : ['', ...aligned(mocksTable(mocks)).split('\n'), '', ...mocksNotes];
+}
+
+function forwardPart({ forward }: Report): string[] {
+  return forward === null
+    ? []
+    : ['', ...aligned(forwardTable(forward)).split('\n'), '', ...forwardNotes(forward)];
 }
 
 function eventsPart({ events }: Report): string[] {

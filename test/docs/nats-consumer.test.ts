@@ -25,7 +25,7 @@ describe('docs/protocol.md, A consumer', function () {
     folder = mkdtempSync(join(root, 'artifacts', 'consumer-'));
   });
   after(async () => {
-    if (child !== undefined && child.exitCode === null) {
+    if (child !== undefined && child.exitCode === null && child.signalCode === null) {
       const gone = once(child, 'exit');
       child.kill('SIGKILL');
       await gone;
