@@ -1,4 +1,5 @@
-// npm run screenshot – docs/images/{ingestion,dashboard,devices,payments}.png for the README, from the real thing.
+// npm run screenshot – docs/images/{ingestion,dashboard,devices,payments,tokens}.png for the README, from the real thing;
+// `npm run screenshot -- tokens` only the last, which needs no curves.
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -18,6 +19,7 @@ async function main(): Promise<void> {
   const appliance = await startAppliance({ env: { VIRTUAL_METERS: '6', MOCK_SYNC: 'on', MQTT_BROKER_PORT } });
   const browser = await openBrowser();
   try {
+    if (process.argv.includes('tokens')) return await pictureOfTokens(browser, appliance);
     const meter = await newcomersMeter(appliance);
     const dashboard = await openPage(browser, 1360, 850, 2);
     await dashboard.goto(`${appliance.url}/dashboard`);
@@ -29,6 +31,7 @@ async function main(): Promise<void> {
     await payments.locator('[data-meter="DEMO-04"] .mfpm-pay').click();
     await delay(3000);
     await payments.screenshot({ path: join(images, 'payments.png') });
+    await pictureOfTokens(browser, appliance);
     const editor = await openPage(browser, 1460, 780, 2);
     await openTab(editor, appliance.url, 'Ingestion');
     await editor.mouse.move(700, 500);
@@ -56,6 +59,33 @@ async function pictureOfDevices(browser: Browser, appliance: Appliance): Promise
   await devices.locator('.mfdc-code svg').waitFor();
   await devices.screenshot({ path: join(images, 'devices.png') });
   await devices.close();
+}
+
+/** Tokens as of a day at the counter, and one that is being typed. */
+async function pictureOfTokens(browser: Browser, appliance: Appliance): Promise<void> {
+  const page = await openPage(browser, 1360, 850, 2);
+  await page.goto(`${appliance.url}/dashboard/tokens`);
+  await page.locator('.mftn-card').first().waitFor();
+  // They take tokens when they know their balance.
+  await delay(8000);
+  for (const [meter_number, credit_token] of [
+    ['09000030529', '54158492421732529281'],
+    ['DEMO-02', '23716100501183194197'],
+    ['DEMO-03', '33333333333333330001'],
+    ['DEMO-04', '33333333333333330010'],
+    ['DEMO-05', '33333333333333330503'],
+    ['DEMO-02', '33333333333333330007'],
+  ])
+    await fetch(`${appliance.url}/api/inject_token`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ meter_number, credit_token }),
+    });
+  await page.locator('#mftf-number').fill('09000030529');
+  await page.locator('#mftf-token').fill('6720 6107 7160 9568 23');
+  await delay(6000);
+  await page.screenshot({ path: join(images, 'tokens.png') });
+  await page.close();
 }
 
 const others = [
@@ -105,7 +135,7 @@ async function catchUp(meter: MqttClient): Promise<void> {
 }
 
 main().then(
-  () => console.log(`${images}: dashboard.png, devices.png, payments.png, ingestion.png`),
+  () => console.log(`${images}: dashboard.png, devices.png, payments.png, tokens.png, ingestion.png`),
   (error: unknown) => {
     console.error(error);
     process.exitCode = 1;
