@@ -21,6 +21,7 @@ const fact: Fact = {
   acceptedAt: 110,
   answeredAt: 600,
   said: 'success',
+  againAt: null,
 };
 const heard: Heard = { token: 7, dueAt: 90, answeredAt: 620, status: 200, units: unitsOf(7) };
 
@@ -123,6 +124,7 @@ describe('The judge of injections', () => {
     assert.equal(told({ answeredAt: 299 }), 'lost');
     assert.equal(told({ answeredAt: 301 }), 'withheld');
     assert.equal(told({ answeredAt: null }), 'withheld');
+    assert.equal(told({ answeredAt: 200, againAt: 301 }), 'withheld');
     assert.equal(told({ answeredAt: null, vendor: 'turned down' }), 'lost');
   });
 

@@ -62,11 +62,12 @@ async function compete(
       await cast.meters({ port: scene.running.mqttPort, logins: scene.running.logins });
       const stage = openInjectionStage(scene, cast, meters);
       await stage.warmUp();
+      // Before a flood has left the heap so large that nothing more is needed.
+      const kbPerWaiting = await stage.memory(memoryRounds);
       const even: InjectionsMeasured[] = [];
       for (const level of levels)
         even.push(await stage.even(`about ${level.waiting} waiting`, { ...level, seconds }));
       const flood = await stage.flood(seconds);
-      const kbPerWaiting = await stage.memory(memoryRounds);
       const random = await stage.random(count);
       const isOurs = contestantOf === injecting;
       const audit = isOurs ? await auditRecords(scene.databaseUrl, stage) : null;

@@ -22,6 +22,8 @@ export interface Fact {
   /** The first answer to this token; null: none. */
   readonly answeredAt: number | null;
   readonly said: 'success' | 'refusal' | null;
+  /** When the same answer came once more. */
+  readonly againAt: number | null;
 }
 
 export interface Verdicts {
@@ -117,7 +119,10 @@ export function judge(
   return { verdicts, examples, doubtful: [...doubtful].map(({ token }) => token) };
 }
 
-/** Those that came to their meter when an earlier token of it had no answer, or none that could be known. */
+/**
+ * Those that came to their meter when an earlier token of it had no answer, or none that could be known, or whose answer
+ * came once more.
+ */
 export function doubtfulOf(facts: readonly Fact[], heard: readonly Heard[]): Set<Fact> {
   const unanswered = new Set(heard.filter(({ status }) => status === 504).map(({ token }) => token));
   const byMeter = new Map<number, Fact[]>();
@@ -127,10 +132,10 @@ export function doubtfulOf(facts: readonly Fact[], heard: readonly Heard[]): Set
 
 function hasOpen(ofMeter: readonly Fact[], { calledAt }: Fact, unanswered: ReadonlySet<number>): boolean {
   return ofMeter.some(
-    ({ token, vendor, calledAt: before, answeredAt }) =>
+    ({ token, vendor, calledAt: before, answeredAt, againAt }) =>
       vendor === 'accepted' &&
       before < calledAt &&
-      ((answeredAt ?? Infinity) > calledAt || unanswered.has(token)),
+      ((answeredAt ?? Infinity) > calledAt || (againAt ?? 0) > calledAt || unanswered.has(token)),
   );
 }
 

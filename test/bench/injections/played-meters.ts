@@ -15,6 +15,8 @@ export interface PlayedMeters {
 
 /** The same answer again comes at most so much later. */
 const againMs = 300;
+/** More than a timer may be late: answers leave in their order. */
+const betweenMs = 50;
 const refusals = ['expired', 'wrong_meter', 'failed'] as const;
 
 export function playMeters(mouths: MeterMouths): PlayedMeters {
@@ -36,7 +38,7 @@ export function playMeters(mouths: MeterMouths): PlayedMeters {
       const { token, meter, course, delayMs } = call;
       const now = performance.now();
       const at = Math.max(course === 'before' ? now : now + delayMs, busyUntil.get(meter) ?? 0);
-      busyUntil.set(meter, at + 1);
+      busyUntil.set(meter, at + betweenMs);
       const topic = `meters/${numberOf(meter)}/token/response`;
       later(at - now, () => {
         const status = course === 'refused' ? refusals[token % 3] : booked.has(token) ? 'used' : 'success';
@@ -47,7 +49,11 @@ export function playMeters(mouths: MeterMouths): PlayedMeters {
           fact.said = status === 'success' ? 'success' : 'refusal';
         }
         mouths.say(meter, topic, payload);
-        if (course === 'twice') later(token % againMs, () => mouths.say(meter, topic, payload));
+        if (course !== 'twice') return;
+        later(token % againMs, () => {
+          fact.againAt = performance.now();
+          mouths.say(meter, topic, payload);
+        });
       });
     },
     get pending() {

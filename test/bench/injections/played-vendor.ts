@@ -41,7 +41,16 @@ export async function openVendor(): Promise<PlayedVendor> {
       const known = facts.get(token);
       if (known !== undefined) repeats += 1;
       const vendor = course === 'turned down' ? ('turned down' as const) : ('accepted' as const);
-      const begun = { token, meter, vendor, calledAt, acceptedAt: null, answeredAt: null, said: null };
+      const begun = {
+        token,
+        meter,
+        vendor,
+        calledAt,
+        acceptedAt: null,
+        answeredAt: null,
+        said: null,
+        againAt: null,
+      };
       const fact = known ?? begun;
       facts.set(token, fact);
       if (vendor === 'turned down') return say(409, { error: 'The meter has no contract.' });

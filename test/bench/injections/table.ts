@@ -66,7 +66,7 @@ export function injectionsNotes({ meters, ours, peers }: InjectionsReport): stri
       ? []
       : [
           `${ours.name}: of ${audit.booked} tokens that meters booked, records miss ${audit.missing}, ${audit.untrue} are untrue, ` +
-            `${audit.twice} twice, ${audit.open} came late and name no token, so that they are told of none.`,
+            `${audit.twice} twice; ${audit.open} answers may be to several tokens and are told of none.`,
         ]),
     ...entries.map(({ name, about }) => `${name}: ${about}`),
     ...entries.map((entry) => `${entry.name}: other programs meanwhile: ${around(entry)}`),
