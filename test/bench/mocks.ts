@@ -144,9 +144,9 @@ async function play(
 /** What the broker counted so far. */
 async function telemetryOf({ httpUrl = '' }: Running): Promise<number> {
   const text = await (await fetch(`${httpUrl}/metrics`)).text();
-  return Number(
-    /^mqtt_messages_received_total\{topic="devices\/\+\/telemetry"\} (\d+)/m.exec(text)?.[1] ?? 0,
-  );
+  const [, count] = /^mqtt_messages_received_total\{topic="devices\/\+\/telemetry"\} (\d+)/m.exec(text) ?? [];
+  if (count === undefined) throw new Error(`The broker tells nothing of telemetry: ${text.slice(0, 200)}`);
+  return Number(count);
 }
 
 function told(crowd: MockCrowd | undefined): string {
