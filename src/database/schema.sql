@@ -1143,9 +1143,12 @@ select h.meter_id, h.hour_bucket, h.reading_count, h.total_kwh, round(h.total_kw
            max(r.kwh_amount)
       from (select distinct n.meter_id, n.day from meter_stats_changes n, meter_stats_state state
              where n.day < state.sealed_until) c
-      join meter_readings r on r.meter_id = c.meter_id
-       and r.reading_timestamp >= c.day::timestamp at time zone 'UTC'
-       and r.reading_timestamp < (c.day + 1)::timestamp at time zone 'UTC'
+      -- offset 0: for few notes the planner would rather read every partition.
+      cross join lateral (
+        select m.reading_timestamp, m.kwh_amount from meter_readings m
+         where m.meter_id = c.meter_id and m.reading_timestamp >= c.day::timestamp at time zone 'UTC'
+           and m.reading_timestamp < (c.day + 1)::timestamp at time zone 'UTC'
+        offset 0) r
      group by 1, 2
     union all
     select r.meter_id, date_trunc('hour', r.reading_timestamp, 'UTC'), count(*), sum(r.kwh_amount), min(r.kwh_amount),
@@ -1174,9 +1177,12 @@ select d.meter_id, d.day_bucket, d.reading_count, d.total_kwh, round(d.total_kwh
            max(r.kwh_amount)
       from (select distinct n.meter_id, n.day from meter_stats_changes n, meter_stats_state state
              where n.day < state.sealed_until) c
-      join meter_readings r on r.meter_id = c.meter_id
-       and r.reading_timestamp >= c.day::timestamp at time zone 'UTC'
-       and r.reading_timestamp < (c.day + 1)::timestamp at time zone 'UTC'
+      -- offset 0: for few notes the planner would rather read every partition.
+      cross join lateral (
+        select m.reading_timestamp, m.kwh_amount from meter_readings m
+         where m.meter_id = c.meter_id and m.reading_timestamp >= c.day::timestamp at time zone 'UTC'
+           and m.reading_timestamp < (c.day + 1)::timestamp at time zone 'UTC'
+        offset 0) r
      group by 1, 2
     union all
     select r.meter_id, date_trunc('day', r.reading_timestamp, 'UTC'), count(*), sum(r.kwh_amount), min(r.kwh_amount),

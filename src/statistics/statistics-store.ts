@@ -177,9 +177,12 @@ export async function selectTotals(session: Session, user_id: string): Promise<R
                          ? `union all
                      select ${share}
                        from (select distinct n.meter_id, n.day from meter_stats_changes n join owned using (meter_id)) c
-                       join meter_readings r on r.meter_id = c.meter_id
-                        and r.reading_timestamp >= c.day::timestamp at time zone 'UTC'
-                        and r.reading_timestamp < (c.day + 1)::timestamp at time zone 'UTC'
+                      cross join lateral (
+                        select m.user_id, m.reading_timestamp, m.kwh_amount, m.minted from meter_readings m
+                         where m.meter_id = c.meter_id
+                           and m.reading_timestamp >= c.day::timestamp at time zone 'UTC'
+                           and m.reading_timestamp < (c.day + 1)::timestamp at time zone 'UTC'
+                        offset 0) r
                       where r.user_id = $1::uuid and r.reading_timestamp < $2::timestamptz`
                          : ''
                      }) p
