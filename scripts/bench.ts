@@ -17,6 +17,7 @@ import { script } from '../test/bench/contestants/script.js';
 import { stock } from '../test/bench/contestants/stock.js';
 import { faultsOf, measureInjections } from '../test/bench/injections.js';
 import type { Lengths } from '../test/bench/measure.js';
+import { measureLive } from '../test/bench/live.js';
 import { measureMocks } from '../test/bench/mocks.js';
 import { measurePrepaid } from '../test/bench/prepaid.js';
 import { machine, table, type Report } from '../test/bench/report.js';
@@ -36,6 +37,7 @@ const full = {
   injections: { meters: 2_000, seconds: 12, count: 20_000, memoryRounds: 3 },
   events: { seconds: 10 },
   mocks: { counts: [1_000, 10_000], seconds: 30 },
+  live: { seconds: 15 },
   forward: { meters: 500, seconds: 10, rounds: 3 },
 } satisfies Lengths & Record<string, unknown>;
 const quick = {
@@ -52,6 +54,7 @@ const quick = {
   injections: { meters: 2_000, seconds: 4, count: 2_000, memoryRounds: 1 },
   events: { seconds: 4 },
   mocks: { counts: [1_000], seconds: 6 },
+  live: { seconds: 4 },
   forward: { meters: 500, seconds: 4, rounds: 1 },
 } satisfies Lengths & Record<string, unknown>;
 const folder = resolve(__dirname, '../artifacts/bench');
@@ -83,6 +86,7 @@ async function main(): Promise<void> {
   const injections = wanted('injections')
     ? await measureInjections({ ...lengths.injections, log: heading('injections') })
     : null;
+  const live = wanted('live') ? await measureLive({ ...lengths.live, log: heading('live') }) : null;
   const mocks = wanted('mocks') ? await measureMocks({ ...lengths.mocks, log: heading('mocks') }) : null;
   const events = wanted('events') ? await measureEvents({ ...lengths.events, log: heading('events') }) : null;
   const forward = wanted('forward')
@@ -104,6 +108,7 @@ async function main(): Promise<void> {
     prepaid,
     injections,
     mocks,
+    live,
     events,
     forward,
   };

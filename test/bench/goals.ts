@@ -2,6 +2,7 @@ import type { EventsReport } from './events/measured.js';
 import type { ForwardReport } from './forward/measured.js';
 import { slowdownOf } from './forward/table.js';
 import type { InjectionsReport } from './injections/measured.js';
+import type { LiveReport } from './live/measured.js';
 import type { MocksReport } from './mocks/measured.js';
 import { wrongOf } from './injections/judge.js';
 import type { Prepaid } from './prepaid/measured.js';
@@ -16,7 +17,7 @@ export interface Goal {
 }
 
 export function goalsOf(report: Report): Goal[] {
-  const { entries, crowd, growth, ed25519, prepaid, injections, mocks, events, forward } = report;
+  const { entries, crowd, growth, ed25519, prepaid, injections, mocks, events, forward, live } = report;
   const entryOf = (word: string) => entries.find(({ name }) => name.includes(word));
   const ours = entryOf(' signed');
   const lossFree = (word: string, factor: number): Goal[] => {
@@ -113,6 +114,7 @@ export function goalsOf(report: Report): Goal[] {
     ...(events === null ? [] : eventGoals(events)),
     ...(forward === null ? [] : forwardGoals(forward)),
     ...(mocks === null ? [] : mockGoals(mocks)),
+    ...(live === null ? [] : liveGoals(live)),
   ];
 }
 
@@ -171,6 +173,24 @@ function eventGoals({ ours, plain }: EventsReport): Goal[] {
       '',
       0,
     ),
+  ];
+}
+
+function liveGoals({ ours, stock, relay }: LiveReport): Goal[] {
+  const [relayed] = relay;
+  return [
+    ...ours.steps.flatMap(({ listeners, eventsPerSecond, p95, missed }, index) => {
+      const load = `${listeners} listeners at ${eventsPerSecond} events/s`;
+      const its = stock.steps[index]?.p95 ?? Number.NaN;
+      return [
+        ms(`p95 event to last of ${load}`, p95, 50),
+        ratio(`the same ÷ ${stock.name}'s`, p95 ?? Number.NaN, its),
+        atMost(`messages missed, ${load}`, missed, '', 0),
+      ];
+    }),
+    ...(relayed === undefined
+      ? []
+      : [atLeast('events relayed through Redis', relayed.arrivedPerSecond, '/s', 9_900)]),
   ];
 }
 

@@ -13,6 +13,8 @@ import { injectionsNotes, injectionsTable } from './injections/table.js';
 import type { InjectionsReport } from './injections/measured.js';
 import type { MocksReport } from './mocks/measured.js';
 import { mocksNotes, mocksTable } from './mocks/table.js';
+import type { LiveReport } from './live/measured.js';
+import { liveNotes, liveTable } from './live/table.js';
 import { prepaidNotes, prepaidTable } from './prepaid/table.js';
 import type { Prepaid } from './prepaid/measured.js';
 import type { StartMemory } from './start-memory.js';
@@ -33,6 +35,7 @@ export interface Report {
   readonly events: EventsReport | null;
   readonly forward: ForwardReport | null;
   readonly mocks: MocksReport | null;
+  readonly live: LiveReport | null;
 }
 
 type Row = readonly [
@@ -79,6 +82,7 @@ export function table(report: Report): string {
     ...eventsPart(report),
     ...forwardPart(report),
     ...mocksPart(report),
+    ...livePart(report),
     ...(goals.length === 0 ? [] : ['', ...goals]),
   ].join('\n');
   if (first === undefined) return lines;
@@ -116,6 +120,10 @@ function forwardPart({ forward }: Report): string[] {
 
 function eventsPart({ events }: Report): string[] {
   return events === null ? [] : ['', ...aligned(eventsTable(events)).split('\n'), '', ...eventsNotes(events)];
+}
+
+function livePart({ live }: Report): string[] {
+  return live === null ? [] : ['', ...aligned(liveTable(live)).split('\n'), '', ...liveNotes(live)];
 }
 
 function notes(report: Report): string[] {

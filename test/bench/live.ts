@@ -1,0 +1,58 @@
+import { startAppliance } from '../support/appliance.js';
+import type { LiveEntry, LiveReport, LiveStep, RelayStep } from './live/measured.js';
+import { measureRelay } from './live/relay.js';
+import { measureStep } from './live/steps.js';
+import { addOurTab, addStockTab, type Tab } from './live/tabs.js';
+
+export interface LiveOptions {
+  readonly seconds: number;
+  readonly log: (line: string) => void;
+}
+
+/** Listeners × events a second: 100,000 messages a second each, which is what a generator beside it on two cores takes. */
+const loads = [
+  { listeners: 100, eventsPerSecond: 1_000 },
+  { listeners: 1_000, eventsPerSecond: 100 },
+] as const;
+const relayRates = [10_000, 30_000] as const;
+
+/** The shipped gateway and Node-RED's own WebSocket node, in one Node-RED, the same events and listeners. */
+export async function measureLive({ seconds, log }: LiveOptions): Promise<LiveReport> {
+  const house = await startAppliance({
+    env: { VIRTUAL_METERS: '0', MOCK_SYNC: 'off', INSTANCE_ID: 'bench' },
+  });
+  try {
+    const compete = async (name: string, { feedPort, path }: Tab): Promise<LiveEntry> => {
+      const steps: LiveStep[] = [];
+      for (const load of loads) {
+        const step = await measureStep({
+          ...load,
+          seconds,
+          feedPort,
+          path,
+          port: house.port,
+          pid: house.pid,
+        });
+        log(`${name}: ${JSON.stringify(step)}`);
+        steps.push(step);
+      }
+      return { name, steps };
+    };
+    const ours = await compete('live-events', await addOurTab(house));
+    const stock = await compete('websocket out', await addStockTab(house));
+    await house.stop();
+    return { ours, stock, relay: await relays(seconds, log) };
+  } finally {
+    await house.stop();
+  }
+}
+
+async function relays(seconds: number, log: (line: string) => void): Promise<RelayStep[]> {
+  const steps: RelayStep[] = [];
+  for (const rate of relayRates) {
+    const step = await measureRelay(rate, seconds);
+    log(`through Redis: ${JSON.stringify(step)}`);
+    steps.push(step);
+  }
+  return steps;
+}
