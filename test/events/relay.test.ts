@@ -202,6 +202,28 @@ describe('Device events', function () {
     });
   });
 
+  for (const keepDays of [undefined, 9])
+    it(`are kept ${keepDays === undefined ? 'for ever' : `for ${keepDays} days`} when the relay is told so`, async () => {
+      const { broker, port } = await startTestBroker();
+      closing.push(() => broker.close({ drainMs: 0 }));
+      await addDevices(1);
+      await sql(`update devices set name = 'now'`);
+      await sql(
+        `update device_events set occurred_at = occurred_at - interval '10 days', published_at = now()`,
+      );
+      const kept = async () => (await logged()).map(({ event_type }) => event_type);
+      assert.equal((await kept()).length, 2);
+      await hear(port);
+      relay(port, { keepDays });
+      if (keepDays !== undefined)
+        await eventually(async () => assert.deepEqual(await kept(), ['device.updated']));
+      // It has looked at the log by the time that something new has left.
+      await sql(`insert into devices (id, meter_id, type, mqtt_user, password_hash)
+                 values ('NEW', 'NEW', 'sensor', 'NEW', '\\x00')`);
+      await eventually(() => heard.length === 1);
+      assert.equal((await kept()).length, keepDays === undefined ? 3 : 2);
+    });
+
   describe('through a broker that breaks', () => {
     let mosquitto: Mosquitto;
     beforeEach(async () => {
