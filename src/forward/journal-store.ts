@@ -84,11 +84,12 @@ export async function dropOldDays(
   tx: Session,
   limits: { readonly keepHours: number; readonly unforwardedDays: number },
 ): Promise<number> {
-  // Making and dropping a partition locks the whole journal: rather another time than in everybody's way.
+  // Dropping a partition locks the whole journal: rather another time than in everybody's way.
   await tx.query({ text: `set local lock_timeout = '2s'` });
-  const { rows } = await tx.query<{ dropped: number }>({
-    name: 'forward-journal-drop',
-    text: `select drop_day_partitions('forward_journal'::regclass, greatest(
+  // Apart from the drop: a statement cannot drop what it reads.
+  const { rows: days } = await tx.query<{ day: string }>({
+    name: 'forward-journal-oldest',
+    text: `select greatest(
              least(
                now() - make_interval(hours => $1::integer),
                (select min(waiting.written_at) from forward_lanes l cross join lateral (
@@ -96,8 +97,13 @@ export async function dropOldDays(
                    where j.lane = l.lane
                      and j.id > coalesce((select max(m.id) from forward_marks m where m.lane = l.lane), 0)
                    order by j.id limit 1) waiting)),
-             now() - make_interval(days => $2::integer))::date) as dropped`,
+             now() - make_interval(days => $2::integer))::date::text as day`,
     values: [limits.keepHours, limits.unforwardedDays],
+  });
+  const { rows } = await tx.query<{ dropped: number }>({
+    name: 'forward-journal-drop',
+    text: `select drop_day_partitions('forward_journal'::regclass, $1::date) as dropped`,
+    values: [days[0]?.day],
   });
   await tx.query({
     name: 'forward-marks-prune',
