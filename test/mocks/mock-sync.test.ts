@@ -62,6 +62,7 @@ describe('The mocks of real devices', () => {
 
   it('stay as they are when events come twice, replayed or late', async () => {
     const world = house.world();
+    await eventually(() => assert.equal(world.state.deaf, null));
     const real = await create({ type: 'sensor', name: 'a' });
     await house.registry.update(real.id, { name: 'b' }, caller);
     await house.registry.update(real.id, { name: 'c' }, caller);
@@ -148,6 +149,7 @@ describe('The mocks of real devices', () => {
 
   it('are kept of devices that only events tell of, from any program, also over a restart', async () => {
     const world = house.world();
+    await eventually(() => assert.equal(world.state.deaf, null));
     const event = {
       event_type: 'device.created',
       device_id: 'somebody-elses',
