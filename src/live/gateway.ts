@@ -95,8 +95,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     // Until the client has its own.
     ws.on('error', () => undefined);
     const timer = expire(caller, ws);
-    const own =
-      caller.role === 'prosumer' ? await ownership.first(caller.user_id).catch(() => null) : undefined;
+    const own = caller.role === 'prosumer' ? await ownedBy(caller, ws) : undefined;
     if (ws.readyState !== ws.OPEN) return clearTimeout(timer);
     if (own === null) return ws.close(1013, 'which meters are yours cannot be looked up now');
     const client = new LiveClient({ ws, socket, hub, limits }, wish, own ?? null);
@@ -107,6 +106,18 @@ export function createGateway(options: GatewayOptions): Gateway {
       clients.delete(client);
       ownership.unfollow(caller.user_id, client);
     });
+  }
+
+  /** Null: that cannot be known now. What he says meanwhile is heard afterwards. */
+  async function ownedBy({ user_id }: LiveCaller, ws: WebSocket): Promise<ReadonlySet<string> | null> {
+    ws.pause();
+    try {
+      return await ownership.first(user_id);
+    } catch {
+      return null;
+    } finally {
+      ws.resume();
+    }
   }
 
   return {

@@ -209,7 +209,12 @@ describe('who may hear what [S-4]', () => {
   before(async () => {
     house = await startLiveHouse({
       limits: { ownershipMs: 50, ownershipMaxMs: 200 },
-      metersOf: () => (isAway ? Promise.reject(new Error('away')) : Promise.resolve(owned)),
+      async metersOf() {
+        // As a database does: not in the same turn.
+        await new Promise((resolve) => void setTimeout(resolve, 10));
+        if (isAway) throw new Error('away');
+        return owned;
+      },
       callerOf(request) {
         // As the doors will: judged before, by what the request brings.
         const caller = callers.get(new URL(request.url ?? '/', 'http://x').searchParams.get('as') ?? '');
@@ -243,6 +248,16 @@ describe('who may hear what [S-4]', () => {
     house.tell(...happening);
     assert.deepEqual(eventsOf((await foreign.hears(3)).slice(1)), ['BalanceChanged A', 'PaymentReceived B']);
     await Promise.all([all, some, foreign, operator].map((one) => one.close()));
+  });
+
+  it('hears what a prosumer says before it is known what is his', async () => {
+    const listener = await house.listen('?as=anna&events=none');
+    listener.say({ action: 'subscribe', events: ['BalanceChanged'], meters: ['A'] });
+    const [subscribed] = await listener.hears(1);
+    assert.deepEqual(subscribed?.data, { events: ['BalanceChanged'], meters: ['A'] });
+    house.tell(...happening);
+    assert.deepEqual(eventsOf((await listener.hears(2)).slice(1)), ['BalanceChanged A']);
+    await listener.close();
   });
 
   it('follows a meter to its new owner', async () => {
