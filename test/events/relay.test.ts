@@ -36,9 +36,14 @@ describe('Device events', function () {
     await test.drop();
   });
 
-  function relay(port: number, options: Partial<EventRelayOptions> = {}, url = test.url): EventRelay {
-    const database = openDatabase({ url, connectionsMax: 3, queryTimeoutMs: 2_000 });
-    const link = linkTo(port, { timeoutMs: 1_000 });
+  /** `patienceMs`: how long it waits for broker and database. */
+  function relay(
+    port: number,
+    options: Partial<EventRelayOptions> = {},
+    { url = test.url, patienceMs = 10_000 }: { url?: string; patienceMs?: number } = {},
+  ): EventRelay {
+    const database = openDatabase({ url, connectionsMax: 3, queryTimeoutMs: patienceMs });
+    const link = linkTo(port, { timeoutMs: patienceMs });
     const started = startEventRelay(database, link, { instance: 'one', ...options });
     closing.push(
       () => database.close(),
@@ -235,7 +240,7 @@ describe('Device events', function () {
       const line = await startFaultProxy({ host: '127.0.0.1', port: mosquitto.port });
       closing.push(() => line.close());
       const reasons: (string | null)[] = [];
-      const one = relay(line.port, { onState: (reason) => reasons.push(reason) });
+      const one = relay(line.port, { onState: (reason) => reasons.push(reason) }, { patienceMs: 1_000 });
       await hear(mosquitto.port);
       await addDevices(1000);
       await allWasHeard();
@@ -260,7 +265,7 @@ describe('Device events', function () {
       const line = await startFaultProxy({ host: '127.0.0.1', port: mosquitto.port });
       closing.push(() => line.close());
       await hear(mosquitto.port);
-      relay(line.port, { batchMax: 50 });
+      relay(line.port, { batchMax: 50 }, { patienceMs: 1_000 });
       for (const round of [1, 2, 3]) {
         if (round === 1) await addDevices(500);
         else await sql(`update devices set name = '${round}'`);
@@ -281,7 +286,7 @@ describe('Device events', function () {
       await hear(mosquitto.port);
       await addDevices(20);
       line.swallowAnswers();
-      const child = fork(join(__dirname, 'relay-process.ts'), [test.url, String(line.port), '3'], {
+      const child = fork(join(__dirname, 'relay-process.ts'), [test.url, String(line.port), '7'], {
         execArgv: ['--require', 'tsx/cjs'],
       });
       closing.push(async () => void child.kill('SIGKILL'));
@@ -319,7 +324,7 @@ describe('Device events', function () {
       const line = await startFaultProxy({ host: hostname, port: Number(port) });
       closing.push(() => line.close());
       await hear(mosquitto.port);
-      relay(mosquitto.port, { claimSeconds: 8 }, through(line, test.url));
+      relay(mosquitto.port, { claimSeconds: 8 }, { url: through(line, test.url), patienceMs: 2_000 });
       await addDevices(1);
       await allWasHeard();
       cutAt(line, heard);
