@@ -21,6 +21,7 @@ import { measureLive } from '../test/bench/live.js';
 import { measureMocks } from '../test/bench/mocks.js';
 import { measurePrepaid } from '../test/bench/prepaid.js';
 import { machine, table, type Report } from '../test/bench/report.js';
+import { measureSeries } from '../test/bench/series.js';
 import { measureStart } from '../test/bench/start-memory.js';
 
 const full = {
@@ -39,6 +40,7 @@ const full = {
   mocks: { counts: [1_000, 10_000], seconds: 30 },
   live: { seconds: 15 },
   forward: { meters: 500, seconds: 10, rounds: 3 },
+  series: { rows: [1_000_000, 10_000_000], questions: 300 },
 } satisfies Lengths & Record<string, unknown>;
 const quick = {
   warmUpSeconds: 1,
@@ -56,6 +58,7 @@ const quick = {
   mocks: { counts: [1_000], seconds: 6 },
   live: { seconds: 4 },
   forward: { meters: 500, seconds: 4, rounds: 1 },
+  series: { rows: [200_000, 1_000_000], questions: 100 },
 } satisfies Lengths & Record<string, unknown>;
 const folder = resolve(__dirname, '../artifacts/bench');
 
@@ -92,6 +95,7 @@ async function main(): Promise<void> {
   const forward = wanted('forward')
     ? await measureForward({ ...lengths.forward, log: heading('forward') })
     : null;
+  const series = wanted('series') ? await measureSeries({ ...lengths.series, log: heading('series') }) : null;
   const at = new Date().toISOString();
   const mode = values.quick ? 'quick' : 'full';
   const report: Report = {
@@ -107,6 +111,7 @@ async function main(): Promise<void> {
     ed25519,
     prepaid,
     injections,
+    series,
     mocks,
     live,
     events,

@@ -7,6 +7,7 @@ import type { MocksReport } from './mocks/measured.js';
 import { wrongOf } from './injections/judge.js';
 import type { Prepaid } from './prepaid/measured.js';
 import type { Report } from './report.js';
+import type { SeriesReport } from './series/measured.js';
 
 /** A number beside what it should be. A miss is told and fails nothing: speed depends on the machine. */
 export interface Goal {
@@ -17,7 +18,8 @@ export interface Goal {
 }
 
 export function goalsOf(report: Report): Goal[] {
-  const { entries, crowd, growth, ed25519, prepaid, injections, mocks, events, forward, live } = report;
+  const { entries, crowd, growth, ed25519, prepaid, injections, series, mocks, events, forward, live } =
+    report;
   const entryOf = (word: string) => entries.find(({ name }) => name.includes(word));
   const ours = entryOf(' signed');
   const lossFree = (word: string, factor: number): Goal[] => {
@@ -111,6 +113,7 @@ export function goalsOf(report: Report): Goal[] {
         ]),
     ...(prepaid === null ? [] : prepaidGoals(prepaid)),
     ...(injections === null ? [] : injectionGoals(injections)),
+    ...(series === null ? [] : seriesGoals(series)),
     ...(events === null ? [] : eventGoals(events)),
     ...(forward === null ? [] : forwardGoals(forward)),
     ...(mocks === null ? [] : mockGoals(mocks)),
@@ -192,6 +195,16 @@ function liveGoals({ ours, stock, relay }: LiveReport): Goal[] {
       ? []
       : [atLeast('events relayed through Redis', relayed.arrivedPerSecond, '/s', 9_900)]),
   ];
+}
+
+function seriesGoals({ entries }: SeriesReport): Goal[] {
+  return entries.flatMap(({ rows, compared }) =>
+    compared
+      .filter(({ question }) => question.startsWith('a month'))
+      .map(({ question, ours }) =>
+        ms(`p95 of ${question}, ${rows.toLocaleString('en-US')} rows`, ours.p95, 50),
+      ),
+  );
 }
 
 /** One line each: name, number, target, reached or missed. */

@@ -17,6 +17,8 @@ import type { LiveReport } from './live/measured.js';
 import { liveNotes, liveTable } from './live/table.js';
 import { prepaidNotes, prepaidTable } from './prepaid/table.js';
 import type { Prepaid } from './prepaid/measured.js';
+import { seriesNotes, seriesTable } from './series/table.js';
+import type { SeriesReport } from './series/measured.js';
 import type { StartMemory } from './start-memory.js';
 
 export interface Report {
@@ -32,6 +34,7 @@ export interface Report {
   readonly ed25519: Ed25519Speed | null;
   readonly prepaid: Prepaid | null;
   readonly injections: InjectionsReport | null;
+  readonly series: SeriesReport | null;
   readonly events: EventsReport | null;
   readonly forward: ForwardReport | null;
   readonly mocks: MocksReport | null;
@@ -79,6 +82,7 @@ export function table(report: Report): string {
     ...notes(report),
     ...prepaidPart(report),
     ...injectionsPart(report),
+    ...seriesPart(report),
     ...eventsPart(report),
     ...forwardPart(report),
     ...mocksPart(report),
@@ -124,6 +128,10 @@ function eventsPart({ events }: Report): string[] {
 
 function livePart({ live }: Report): string[] {
   return live === null ? [] : ['', ...aligned(liveTable(live)).split('\n'), '', ...liveNotes(live)];
+}
+
+function seriesPart({ series }: Report): string[] {
+  return series === null ? [] : ['', ...aligned(seriesTable(series)).split('\n'), '', ...seriesNotes(series)];
 }
 
 function notes(report: Report): string[] {
