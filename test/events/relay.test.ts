@@ -292,7 +292,7 @@ describe('Device events', function () {
       closing.push(async () => void child.kill('SIGKILL'));
       line.pass();
       await eventually(() => line.connections > 0);
-      await eventually(() => heard.length === 20);
+      await allWasHeard();
       line.swallowAnswers();
       await sql(`update devices set location = 'Roof'`);
       const held = `select from device_events where claimed_by like 'killed/%' and claimed_until > now()`;
