@@ -297,6 +297,23 @@ export const metrics = {
     help: 'Telemetry messages of mock devices dropped because the broker does not keep up',
     registers,
   }),
+  mintRequests: new Counter({
+    name: 'meterflow_mint_requests_total',
+    help: 'Attempts to have readings minted, by what came of them: minted, refused, abandoned, put off',
+    labelNames: ['outcome'],
+    registers,
+  }),
+  mintRequestsWaiting: new Gauge({
+    name: 'meterflow_mint_requests_waiting',
+    help: 'Readings handed over for minting that the service has not ended',
+    registers,
+  }),
+  mintSeconds: new Histogram({
+    name: 'meterflow_mint_seconds',
+    help: 'From the request to the mint, written down',
+    buckets: [...seconds, 60, 600, 3600],
+    registers,
+  }),
   webSocketClients: new Gauge({
     name: 'websocket_clients_connected',
     help: 'Listeners of live events connected to this process now',

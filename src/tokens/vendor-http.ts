@@ -4,6 +4,8 @@ import type { TLSSocket } from 'node:tls';
 
 export interface Posting {
   readonly method: string;
+  /** Another address of the same host. */
+  readonly url?: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
   readonly timeoutMs: number;
@@ -45,11 +47,11 @@ export function createHttpClient(url: string, tls: TlsOptions = {}): HttpClient 
   const send = secure ? httpsRequest : httpRequest;
 
   return {
-    post: ({ method, headers, body, timeoutMs }) =>
+    post: ({ method, url: other, headers, body, timeoutMs }) =>
       new Promise((resolve) => {
         let isConnected = false;
         let isOver = false;
-        const request = send(address, {
+        const request = send(other === undefined ? address : new URL(other), {
           method,
           agent,
           headers: { ...headers, 'content-length': String(Buffer.byteLength(body)) },
