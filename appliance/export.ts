@@ -52,6 +52,7 @@ export function exportToFlows(environment: Environment, found: Found): void {
   process.env['MASTER_KEY'] = secretOf(environment, 'MASTER_KEY') ?? '';
   exportPayments(environment);
   exportTokens(environment);
+  exportMinting(environment);
   if (found.mqtt !== undefined) {
     process.env['MQTT_USERNAME'] = found.mqtt.user;
     process.env['MQTT_PASSWORD'] = found.mqtt.password;
@@ -75,6 +76,13 @@ function exportTokens({ HOST, PORT, METERFLOW_PROFILE, TOKEN_API_URL }: Environm
   const simulated = METERFLOW_PROFILE === 'demo' && TOKEN_API_URL === undefined;
   process.env['TOKEN_SIMULATOR'] = String(simulated);
   if (simulated) process.env['TOKEN_API_URL'] = `http://${urlHost(HOST)}:${PORT}/simulators/token-vendor`;
+}
+
+/** The same with the service that mints readings. */
+function exportMinting({ HOST, PORT, METERFLOW_PROFILE, MINTING_URL }: Environment): void {
+  const simulated = METERFLOW_PROFILE === 'demo' && MINTING_URL === undefined;
+  process.env['MINTING_SIMULATOR'] = String(simulated);
+  if (simulated) process.env['MINTING_URL'] = `http://${urlHost(HOST)}:${PORT}/simulators/minting`;
 }
 
 /** A wildcard is no address to connect to. */

@@ -22,6 +22,13 @@ export const ends: Readonly<Record<string, readonly number[]>> = {
   'Payment simulator/What it ever paid': [1],
   // Tokens come in over HTTP, and are answered there.
   'Token simulator/The system': [0, 1],
+  // GET …/mint-requests shows who was refused; an integrator may tell somebody.
+  'Minting/Have a reading minted': [3],
+  // These only look.
+  'Minting/List unminted readings': [2, 3],
+  'Minting/Sum them up by wallet': [2, 3],
+  'Minting/List mint requests': [2, 3],
+  'Minting/Show one request': [2, 3],
   // Both are shown over HTTP; an integrator may tell somebody.
   'Batch submission/Take a batch': [1],
   'Batch submission/Write down the result': [0],

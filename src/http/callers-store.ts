@@ -1,12 +1,17 @@
 import type { Session } from '../database/database.js';
 import type { Caller } from '../devices/audit.js';
 
+/** Where the demo's readings are minted to; nobody has a key to it. */
+const demoWallet = 'DemoWa11etMeterf1owNobodyHasAKeyToThisOne111';
+
 /** The caller without a token in the demo profile ([S-1]): an admin. @returns its user id */
 export async function ensureDemoUser(session: Session): Promise<string> {
   const { rows } = await session.query<{ id: string }>({
-    text: `insert into users (email, role) values ('demo', 'admin')
-           on conflict on constraint users_email_key do update set role = excluded.role
+    text: `insert into users as u (email, role, wallet_address) values ('demo', 'admin', $1)
+           on conflict on constraint users_email_key do update
+              set role = excluded.role, wallet_address = coalesce(u.wallet_address, excluded.wallet_address)
            returning id::text`,
+    values: [demoWallet],
   });
   return rows[0]?.id ?? '';
 }

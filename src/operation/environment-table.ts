@@ -291,7 +291,11 @@ export const groups = {
       default: '0.5',
       meaning: 'a meter whose own balance is off by more is reported and told',
     }),
-    MINTING_URL: optional(kind.url('http', 'https'), { meaning: 'minting service', later: true }),
+    MINTING_URL: optional(kind.url('http', 'https'), {
+      meaning:
+        'minting service, with user:password@ where it asks for a login; unset: the built-in simulator (demo), no minting (production)',
+      secret: true,
+    }),
   },
   'Logins and secrets': {
     ADMIN_USER: given(kind.name, { default: 'admin', meaning: 'editor login' }),

@@ -50,6 +50,8 @@ const prompt = { meter_number: 'PAYER', amount: 100, phone_number: '254712345678
 
 const injection = 'POST /api/inject_token';
 const token = '54158492421732529281';
+const mint = 'POST /api/admin/meters/mint-from-reading';
+const mintRequest = 'GET /api/admin/meters/mint-requests/{id}';
 /** As the simulated meter-management system takes it: 0012 reaches no meter, 0422 is refused. */
 const tokenEnding = (end: string): string => `3333333333333333${end}`;
 
@@ -71,6 +73,7 @@ const someMoney = {
   memo: 'x',
   meter_number: 'METER001',
   credit_token: token,
+  reading_id: 1,
   phone_number: '254712345678',
   plan: 'stepped',
   price_per_unit: 25,
@@ -496,6 +499,57 @@ describe('the API answers as its document says [H-18]', function () {
     assert.equal((await ask('GET /api/injections', '/api/injections?limit=0')).outcome, '400 SCHEMA_INVALID');
   });
 
+  it('a reading on its way to the minting service', async () => {
+    const wallet = async (meter: string, address: string | null): Promise<void> => {
+      const { rows: users } = await database.database.query<{ id: string }>({
+        text: `insert into users (email, wallet_address) values ($1, $2) returning id::text`,
+        values: [meter, address],
+      });
+      await register({ type: 'meter', meter_id: meter, user_id: users[0]?.id });
+      const reading = { ...readingAt(quarter(1)), meter_id: meter };
+      assert.equal((await ask(`POST ${submit}`, submit, json('POST', reading))).outcome, '201');
+    };
+    const idOf = async (meter: string): Promise<number> => {
+      const { rows: readings } = await database.database.query<{ id: number }>({
+        text: `select id::float8 as id from meter_readings where meter_id = $1`,
+        values: [meter],
+      });
+      return readings[0]?.id ?? 0;
+    };
+    const order = async (reading_id: unknown): Promise<string> =>
+      (await ask(mint, '/api/admin/meters/mint-from-reading', json('POST', { reading_id }))).outcome;
+    await wallet('MINTED', 'a-wallet');
+    await wallet('BARRED', 'a-wallet-refuse');
+    await wallet('POOR', null);
+    await wallet('UNREAL', 'a-wallet');
+    await database.database.query({ text: `update devices set mock = true where meter_id = 'UNREAL'` });
+    const [minted, barred] = [await idOf('MINTED'), await idOf('BARRED')];
+    assert.equal(await order(minted), '202');
+    await eventually(async () => assert.equal(await order(minted), '200'));
+    assert.equal(await order(barred), '202');
+    await eventually(async () => assert.equal(await order(barred), '409 MINT_REFUSED'));
+    assert.equal(await order(await idOf('POOR')), '422 WALLET_MISSING');
+    assert.equal(await order(await idOf('UNREAL')), '422 READING_OF_MOCK');
+    assert.equal(await order(999_999_999), '404 READING_UNKNOWN');
+    assert.equal(await order('x'), '400 SCHEMA_INVALID');
+    const lists = ['unminted', 'unminted/wallets', 'mint-requests'];
+    for (const list of lists) {
+      const path = `/api/admin/meters/${list}`;
+      assert.equal((await ask(`GET ${path}`, path)).outcome, '200');
+      assert.equal((await ask(`GET ${path}`, `${path}?limit=0`)).outcome, '400 SCHEMA_INVALID');
+    }
+    const all = await ask(
+      'GET /api/admin/meters/unminted',
+      '/api/admin/meters/unminted?mintable=all&meter_id=POOR',
+    );
+    assert.equal((JSON.parse(all.text) as { total: number }).total, 1);
+    const { text } = await ask('GET /api/admin/meters/mint-requests', '/api/admin/meters/mint-requests');
+    const { data } = JSON.parse(text) as { data: { id: string }[] };
+    const at = (id: string | undefined): string => `/api/admin/meters/mint-requests/${id}`;
+    assert.equal((await ask(mintRequest, at(data[0]?.id))).outcome, '200');
+    assert.equal((await ask(mintRequest, at(noJob))).outcome, '404 MINT_REQUEST_UNKNOWN');
+  });
+
   it('serves the very document that is checked here', async () => {
     const served = JSON.parse((await ask('GET /openapi.json', '/openapi.json')).text) as typeof document;
     const { info, ...rest } = JSON.parse(JSON.stringify(document)) as typeof document;
@@ -549,6 +603,7 @@ describe('the API answers as its document says [H-18]', function () {
       'tariffs',
       'balance_drifts',
       'token_injections',
+      'mint_requests',
     ];
     for (const table of tables)
       await database.database.query({ text: `alter table ${table} rename to ${table}_away` });
@@ -600,6 +655,11 @@ describe('the API answers as its document says [H-18]', function () {
       assert.equal(
         (await check(locked.url, injection, '/api/inject_token', tokens)).outcome,
         '503 TOKEN_API_MISSING',
+      );
+      const minting = { ...json('POST', { reading_id: 1 }), headers };
+      assert.equal(
+        (await check(locked.url, mint, '/api/admin/meters/mint-from-reading', minting)).outcome,
+        '503 MINTING_NOT_SET_UP',
       );
     } finally {
       await locked.stop();
@@ -701,7 +761,8 @@ function ofTheApi(): { name: string; path: string; init: RequestInit; operation:
 
 function fill(path: string): string {
   if (path.startsWith(quarantine) || path.startsWith(suspense)) return path.replace('{id}', '1');
-  if (path.startsWith('/api/injections')) return path.replace('{id}', noJob);
+  if (path.startsWith('/api/injections') || path.includes('/mint-requests/'))
+    return path.replace('{id}', noJob);
   return path.replaceAll(/\{(\w+)\}/g, (_all, name: string) => filled[name] ?? name);
 }
 

@@ -29,6 +29,7 @@ import meterPayments from '../../nodes/meter-payments.js';
 import meterLedger from '../../nodes/meter-ledger.js';
 import meterQuery from '../../nodes/meter-query.js';
 import meterRedis from '../../nodes/meter-redis.js';
+import mintingSimulator from '../../nodes/minting-simulator.js';
 import mockDevice from '../../nodes/mock-device.js';
 import mqttAuthority from '../../nodes/mqtt-authority.js';
 import natsForward from '../../nodes/nats-forward.js';
@@ -38,6 +39,7 @@ import paymentSimulator from '../../nodes/payment-simulator.js';
 import readingAnswer from '../../nodes/reading-answer.js';
 import readingBatch from '../../nodes/reading-batch.js';
 import quarantineDesk from '../../nodes/quarantine-desk.js';
+import readingMint from '../../nodes/reading-mint.js';
 import readingStore from '../../nodes/reading-store.js';
 import readingValidator from '../../nodes/reading-validator.js';
 import tokenCheck from '../../nodes/token-check.js';
@@ -116,6 +118,8 @@ const all: ((RED: NodeAPI) => void)[] = [
   tokenHistory,
   tokenInjectAwait,
   tokenVendorSimulator,
+  readingMint,
+  mintingSimulator,
   mockDevice,
   virtualMeter,
 ];

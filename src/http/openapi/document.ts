@@ -5,6 +5,7 @@ import { brokerPaths, brokerSchemas } from './brokers.js';
 import { deviceEventPaths, deviceEventSchemas } from './device-events.js';
 import { devicePaths, deviceSchemas } from './devices.js';
 import { injectionPaths, injectionSchemas } from './injections.js';
+import { mintingPaths, mintingSchemas } from './minting.js';
 import type { Document, Paths } from './model.js';
 import { moneyPaths, moneySchemas } from './money.js';
 import { operationPaths, operationSchemas } from './operation.js';
@@ -35,6 +36,7 @@ export function openApiDocument(version: string): Document {
       { name: 'Payments', description: 'Money: what came, what found no meter, what was taken back.' },
       { name: 'Tariffs', description: 'What a unit costs, from when on.' },
       { name: 'Tokens', description: 'Prepaid tokens on their way into meters.' },
+      { name: 'Minting', description: 'Readings on their way to the minting service.' },
       { name: 'External broker', description: 'What Mosquitto or EMQX ask.' },
       { name: 'Operation', description: 'Health, metrics, this document.' },
     ],
@@ -53,6 +55,7 @@ export function openApiDocument(version: string): Document {
       moneyPaths,
       paymentPaths,
       injectionPaths,
+      mintingPaths,
       brokerPaths,
       operationPaths,
     ),
@@ -70,6 +73,7 @@ export function openApiDocument(version: string): Document {
         ...moneySchemas,
         ...paymentSchemas,
         ...injectionSchemas,
+        ...mintingSchemas,
         ...brokerSchemas,
         ...operationSchemas,
         ...refusalSchemas,
