@@ -141,10 +141,9 @@ describe('questions about stored readings', () => {
       values: [user_id],
     });
     const readings = ['OWN-1', 'OWN-2', 'OWN-MOCK'].flatMap((meter) =>
-      [0, 1, 2].map((age) => ({
-        ...reading(meter, last - age * quarterMs, 5),
-        user_id: age === 2 ? null : user_id,
-      })),
+      [0, 1, 2].map((age) =>
+        Object.assign(reading(meter, last - age * quarterMs, 5), { user_id: age === 2 ? null : user_id }),
+      ),
     );
     await createReadingWriter(test.database).store(readings, { signal });
     await test.database.query({ text: `delete from devices where meter_id = 'OWN-2'` });
