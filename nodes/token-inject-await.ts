@@ -36,6 +36,7 @@ interface Config extends NodeDef {
   responseTopic: string;
   responseTimeoutMs: string;
   answers: string;
+  doubtFactor: string;
   waitingMax: string;
   queueSeconds: string;
   instance: string;
@@ -123,6 +124,7 @@ function settingsOf(config: Config, host: Host<Output>) {
     mapping: createAnswerMapping(textSetting(config.answers, '')),
     topic,
     responseTimeoutMs: ms(config.responseTimeoutMs, 30_000, 'The wait for the meter'),
+    doubtFactor: numberSetting(config.doubtFactor, 1.75, { name: 'In doubt for', min: 0, max: 10_000 }),
     waitingMax: numberSetting(config.waitingMax, 1000, { name: 'Waiting', min: 1, max: 100_000, whole }),
     queueTimeoutMs:
       1000 * numberSetting(config.queueSeconds, 60, { name: 'The line of a meter', min: 0.1, max: 3600 }),

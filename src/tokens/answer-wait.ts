@@ -73,6 +73,7 @@ export function createAnswerWait(awaited: AwaitedInjection, settings: AnswerWait
     isOver = true;
     nameless.close();
     recent.note(meterId, heard.answer);
+    if (openedAt !== undefined) recent.took(meterId, heard.at - openedAt);
     answered.resolve(heard);
   }
 

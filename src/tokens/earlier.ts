@@ -14,6 +14,8 @@ export interface EarlierTokens {
   readonly vacant: readonly string[];
   /** Answers that came before, as text: the same once more is no news. */
   readonly known: ReadonlySet<string>;
+  /** After so many ms nobody waits for answers to the others any more. */
+  readonly reckonedForMs: number;
 }
 
 export const noEarlierTokens: EarlierTokens = {
@@ -22,19 +24,30 @@ export const noEarlierTokens: EarlierTokens = {
   kept: [],
   vacant: [],
   known: new Set(),
+  reckonedForMs: 0,
 };
 
-/** How long an answer is reckoned with, of a meter that is there. */
-const reckonedMs = 3_600_000;
+/** How long an answer that nobody waits for is reckoned with, of a meter that is there. */
+const reckonedLateMs = 3_600_000;
 /** How long after an answer its repetition is. */
 const repeatMs = 60_000;
 
-/** `injections` of a meter, the last first; `token` as there; `now` in Unix ms. */
+export interface Reckoning {
+  /** The one that waits, as in the injections. */
+  readonly token: string;
+  readonly mapping: AnswerMapping | undefined;
+  /** Unix ms. */
+  readonly now: number;
+  /** How long an answer is reckoned with, of a meter that is there. */
+  readonly reckonedMs: number;
+}
+
+/** `injections` of a meter, the last first. */
 export function earlierTokens(
   injections: readonly MeterInjection[],
-  { token, mapping, now }: { token: string; mapping: AnswerMapping | undefined; now: number },
+  { token, mapping, now, reckonedMs }: Reckoning,
 ): EarlierTokens {
-  const open = reckonedWith(injections);
+  const open = reckonedWith(injections, reckonedMs);
   const isKnown = ({ open: isOpen, answered_at: at }: MeterInjection): boolean =>
     isOpen || (at !== null && now - at < repeatMs);
   return {
@@ -43,6 +56,7 @@ export function earlierTokens(
     kept: keptBy(open, injections, mapping),
     vacant: open.filter(({ answer }) => answer === null).map(({ id }) => id),
     known: new Set(injections.filter(isKnown).flatMap(({ answer }) => answer ?? [])),
+    reckonedForMs: reckonedMs - Math.min(reckonedMs, ...open.map(({ silent_ms: silentMs }) => silentMs ?? 0)),
   };
 }
 
@@ -77,10 +91,13 @@ export function keptBy(
 }
 
 /**
- * Those that the meter may still answer, in the order of sending: sent within the hour, or the meter has come back
- * within it; or within an hour before such a one, for what could not be told apart then cannot be told apart now.
+ * Those that the meter may still answer, in the order of sending: sent within the time, or the meter has come back
+ * within it; or so long before such a one, for what could not be told apart then cannot be told apart now.
  */
-export function reckonedWith(injections: readonly MeterInjection[]): MeterInjection[] {
+export function reckonedWith(
+  injections: readonly MeterInjection[],
+  reckonedMs = reckonedLateMs,
+): MeterInjection[] {
   const open = injections
     .filter((one) => one.open && mayHaveIt(one.vendor_status))
     .toSorted((one, other) => (one.silent_ms ?? 0) - (other.silent_ms ?? 0));

@@ -34,6 +34,8 @@ export interface InjectionSettings {
   /** With `{meter_number}` where the meter's name stands. */
   readonly topic: string;
   readonly responseTimeoutMs: number;
+  /** In times of it: so long after an earlier token went out, an answer may be to that one; 1.75. */
+  readonly doubtFactor?: number;
   /** Injections that may wait at once, those in line included. */
   readonly waitingMax: number;
   /** How long one may stand in line behind other tokens of its meter. */
@@ -61,6 +63,8 @@ export interface Injections {
   close(): Promise<void>;
 }
 
+/** A late answer comes soon or never, and before a caller of the next token hears 504 for want of it, too. */
+const usualDoubt = 1.75;
 /** Of this process: whatever an earlier one left waiting, nobody waits for. */
 const run = randomUUID();
 /** Nobody can wait longer than all its deadlines together, and this. */
@@ -69,6 +73,7 @@ const log = logger('tokens');
 
 export function createInjections(settings: InjectionSettings): Injections {
   const { database, link, vendor, hash, topic, responseTimeoutMs, instance } = settings;
+  const reckonedMs = responseTimeoutMs * (settings.doubtFactor ?? usualDoubt);
   const records = createInjectionRecords(database);
   const recent = recentAnswersOf(database);
   const { mapping } = settings;
@@ -166,7 +171,12 @@ export function createInjections(settings: InjectionSettings): Injections {
         async earlierOf() {
           const named = { tokenHash: null, messageId: null };
           const others = (await selectOfMeter(database, meterId, named)).filter((one) => one.id !== id);
-          return earlierTokens(others, { token: tokenHash.toString('hex'), mapping, now: Date.now() });
+          return earlierTokens(others, {
+            token: tokenHash.toString('hex'),
+            mapping,
+            now: Date.now(),
+            reckonedMs,
+          });
         },
         mapping,
         leaving(left) {

@@ -33,11 +33,11 @@ export interface NamelessAnswers {
 }
 
 /**
- * How long a no is held that may be a second answer to a token of before, with no other open: if it is, its own comes
- * behind it. In the very words of one before, a yes is not taken, however long nothing else comes, and a no only when the
- * time is over: meters take seconds, and of 4,000 injections by chance a second's patience told 11 of another's units.
+ * How long an answer is held, with no other token open, that may be one of before once more, or a second one to a token
+ * of before: if it is, its own comes behind it. So it depends on how long the meter took the last time; meters whose
+ * answers have no time say the same to two tokens of the same units, and are right, too.
  */
-const settleMs = 1_000;
+const patience = { leastMs: 1_000, factor: 2 };
 
 /** Tells what is an answer to the token that waits: with others open never without being known to be its own ([T-2]). */
 export function createNamelessAnswers(settings: NamelessSettings): NamelessAnswers {
@@ -54,6 +54,16 @@ export function createNamelessAnswers(settings: NamelessSettings): NamelessAnswe
   const heardTexts = new Set<string>();
   const doubtful: DoubtfulAnswer[] = [];
   let timer: NodeJS.Timeout | undefined;
+  const lapse =
+    earlier.others.length === 0 ? undefined : setTimeout(forgetOthers, Math.max(0, earlier.reckonedForMs));
+
+  /** Their time is over: what is held is its own now, if it is one. */
+  function forgetOthers(): void {
+    tokens = [own];
+    kept = [];
+    settle();
+    if (doubtful.length > 0) hold();
+  }
 
   /** Its own, if not another's: with as many answers as tokens each has its own. */
   function settle(): void {
@@ -65,22 +75,25 @@ export function createNamelessAnswers(settings: NamelessSettings): NamelessAnswe
   }
 
   function hold(): void {
+    if (tokens.length > 1) return;
+    const ms = Math.max(patience.leastMs, patience.factor * (recent.lastTookMs(meterId) ?? 0));
     timer ??= setTimeout(() => {
-      const only = loneNo();
-      if (only?.kind === 'second') onKnown(only);
-    }, settleMs);
+      const only = lone();
+      if (only !== undefined) onKnown(only);
+    }, ms);
   }
 
-  /** The one answer, a no, with no other token open that it may be to. */
-  function loneNo(): DoubtfulAnswer | undefined {
+  /** The one answer, with no other token open that it may be to. */
+  function lone(): DoubtfulAnswer | undefined {
     const [only, ...others] = tokens.length === 1 ? doubtful : [];
-    return only?.answer.outcome === 'success' || others.length > 0 ? undefined : only;
+    return others.length > 0 ? undefined : only;
   }
 
   return {
     doubtful,
     get held() {
-      return loneNo();
+      const only = lone();
+      return only?.answer.outcome === 'success' ? undefined : only;
     },
     weigh(heard, via) {
       const text = JSON.stringify(heard.answer.data);
@@ -104,7 +117,11 @@ export function createNamelessAnswers(settings: NamelessSettings): NamelessAnswe
       // One of them may be what that token has now.
       kept = [];
       settle();
+      if (doubtful.length > 0) hold();
     },
-    close: () => clearTimeout(timer),
+    close() {
+      clearTimeout(timer);
+      clearTimeout(lapse);
+    },
   };
 }

@@ -5,6 +5,10 @@ import type { MeterAnswer } from './answer.js';
 /** The answers that were taken, so that a second copy of one is known as such. */
 export interface RecentAnswers {
   note(meterId: string, answer: MeterAnswer): void;
+  /** How long a token of this meter waited for its answer. */
+  took(meterId: string, ms: number): void;
+  /** Of the last one; undefined: not known. */
+  lastTookMs(meterId: string): number | undefined;
   /** Whether the very same was. */
   has(meterId: string, answer: MeterAnswer): boolean;
   /** Whether the meter has said yes to any token. */
@@ -28,6 +32,7 @@ export function recentAnswersOf(database: Database): RecentAnswers {
 
 function createRecentAnswers(): RecentAnswers {
   const taken = new Map<string, number>();
+  const waits = new Map<string, number>();
   const isRemembered = (key: string): boolean => {
     const at = taken.get(key);
     return at !== undefined && performance.now() - at < rememberedMs;
@@ -45,6 +50,13 @@ function createRecentAnswers(): RecentAnswers {
       remember(keyOf(meterId, answer));
       if (answer.outcome === 'success') remember(meterId);
     },
+    took(meterId, ms) {
+      waits.delete(meterId);
+      waits.set(meterId, ms);
+      const oldest = waits.size > answersMax ? waits.keys().next() : undefined;
+      if (oldest?.done === false) waits.delete(oldest.value);
+    },
+    lastTookMs: (meterId) => waits.get(meterId),
     has: (meterId, answer) => isRemembered(keyOf(meterId, answer)),
     hasSuccess: (meterId) => isRemembered(meterId),
   };

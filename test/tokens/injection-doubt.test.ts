@@ -4,13 +4,16 @@ import { eventually } from '../support/eventually.js';
 import { drn, openInjectionHouse, otherToken, records, tokenOf, wanted } from './injection-house.js';
 import type { InjectionHouse } from './injection-house.js';
 
+/** In waits of 400 ms. */
+const hour = 9_000;
+
 describe('An answer of a meter that may be to another token', function () {
   this.timeout(30_000);
   let house: InjectionHouse;
   let injections: Injections;
   beforeEach(async () => {
     house = await openInjectionHouse();
-    injections = house.open({ responseTimeoutMs: 400 });
+    injections = house.open({ responseTimeoutMs: 400, doubtFactor: hour });
   });
   afterEach(() => house.close());
 
@@ -23,7 +26,7 @@ describe('An answer of a meter that may be to another token', function () {
   };
   const recordOf = async (credit_token: string): Promise<Record<string, unknown>> => {
     const [row = {}] = await house.rows(
-      `select status, phase, code, late, reason, injected_units::float8 as units, answer
+      `select id, status, phase, code, late, reason, injected_units::float8 as units, answer
          from token_injections where token_last4 = $1 order by requested_at desc limit 1`,
       credit_token.slice(-4),
     );
@@ -51,7 +54,7 @@ describe('An answer of a meter that may be to another token', function () {
     const { outcome, statusCode, body } = await inject(second);
     assert.deepEqual([outcome, statusCode, body.status], ['unanswered', 504, 'unanswered']);
     assert.match(body.message, /names no token, and one before this may still be answered/);
-    const { reason, ...kept } = await recordOf(second);
+    const { reason, id: _id, ...kept } = await recordOf(second);
     assert.deepEqual(kept, {
       status: 'unanswered',
       phase: 'acknowledged',
@@ -76,7 +79,7 @@ describe('An answer of a meter that may be to another token', function () {
 
   it('is no success either when it comes long after a second', async () => {
     await lost(first);
-    const patient = house.open({ responseTimeoutMs: 2_500 });
+    const patient = house.open({ responseTimeoutMs: 2_500, doubtFactor: 1.75 });
     house.onOrder = () => {
       setTimeout(() => void house.say(drn, records(1)), 1_200);
       return { status: 202 };
@@ -175,14 +178,39 @@ describe('An answer of a meter that may be to another token', function () {
     assert.equal(await house.balance(), '2.0000');
   });
 
-  it('in the very words of the last one is none, however long the own one takes', async () => {
+  it('in the very words of the last one is none when another follows', async () => {
     const patient = house.open({ responseTimeoutMs: 10_000 });
     house.meterSays(records(2));
     assert.equal((await inject(first, patient)).statusCode, 200);
     house.meterSays(records(2));
-    setTimeout(() => void house.say(drn, records(3)), 1_500);
+    setTimeout(() => void house.say(drn, records(3)), 500);
     assert.equal((await inject(second, patient)).body.injected_units, 3);
     assert.equal(await house.balance(), '5.0000');
+  });
+
+  it('in the very words of the last one is its own when none follows: not every meter has a clock', async () => {
+    const patient = house.open({ responseTimeoutMs: 10_000 });
+    house.meterSays(records(2));
+    const begun = performance.now();
+    for (const token of [first, second, third]) {
+      const { statusCode, body } = await inject(token, patient);
+      assert.deepEqual([statusCode, body.injected_units], [200, 2]);
+    }
+    const took = performance.now() - begun;
+    assert.ok(took > 2_000 && took < 5_000, `a second each, and not longer for the wait before: ${took}`);
+    assert.equal(await house.balance(), '6.0000');
+  });
+
+  it('waits until the earlier token’s time is over, and is its own then', async () => {
+    const usual = house.open({ responseTimeoutMs: 800 });
+    house.onOrder = () => ({ status: 202 });
+    const begun = performance.now();
+    assert.equal((await inject(first, usual)).statusCode, 504);
+    house.meterSays(records(7));
+    const { statusCode, body } = await inject(second, usual);
+    assert.deepEqual([statusCode, body.injected_units], [200, 7]);
+    assert.ok(performance.now() - begun >= 1_300, 'not before');
+    assert.deepEqual(await heardLate(records(1), usual), [(await recordOf(first))['id']]);
   });
 
   it('in the very words of the last no is one when the time is over: people try tokens, and not every meter has a clock', async () => {
@@ -194,7 +222,7 @@ describe('An answer of a meter that may be to another token', function () {
     house.meterSays(records(2));
     assert.equal((await inject(first)).statusCode, 200);
     await house.rows('update token_injections set run = gen_random_uuid()');
-    const other = house.open({ instance: 'other', responseTimeoutMs: 400 });
+    const other = house.open({ instance: 'other', responseTimeoutMs: 400, doubtFactor: hour });
     assert.equal((await inject(second, other)).statusCode, 504);
     house.meterSays(records(3));
     assert.equal((await inject(third, other)).statusCode, 504, 'of two now');

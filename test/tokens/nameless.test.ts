@@ -35,7 +35,7 @@ describe('What is known of answers to a token that waits', () => {
       meterId: 'm',
       id: 'own',
       recent,
-      earlier: { ...noEarlierTokens, ...earlier },
+      earlier: { ...noEarlierTokens, reckonedForMs: 60_000, ...earlier },
       onKnown: ({ answer: { units } }) => told.push(`own ${units}`),
       onEarlier: ({ id }, { answer: { units } }) => told.push(`${id} ${units}`),
       onIgnored: (reason) => told.push(reason),

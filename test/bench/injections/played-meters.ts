@@ -1,6 +1,6 @@
 import type { Fact } from './judge.js';
 import type { MeterMouths } from './meter-mouths.js';
-import { numberOf, tokenOf, unitsOf, wordingOf, type Call } from './plan.js';
+import { isNameless, numberOf, tokenOf, unitsOf, wordingOf, type Call } from './plan.js';
 
 /**
  * Meters as they behave: each takes its tokens in order, books one once, says `used` the second time, and answers in the
@@ -50,7 +50,8 @@ export function playMeters(mouths: MeterMouths): PlayedMeters {
         }
         mouths.say(meter, topic, payload);
         if (course !== 'twice') return;
-        later(token % againMs, () => {
+        // Of one that says neither token nor message, a copy behind the next token cannot be told from its answer.
+        later(isNameless(meter) ? 0 : token % againMs, () => {
           fact.againAt = performance.now();
           mouths.say(meter, topic, payload);
         });
