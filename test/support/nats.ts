@@ -64,6 +64,9 @@ export async function startNats(config: (folder: string) => string = () => ''): 
     await gone;
   }
 
+  // Also when a run ends in the middle.
+  const kill = (): void => void child?.kill('SIGKILL');
+  process.once('exit', kill);
   await start();
   return {
     port,
@@ -81,6 +84,7 @@ export async function startNats(config: (folder: string) => string = () => ''): 
       await cp(backup, store, { recursive: true });
     },
     async remove() {
+      process.off('exit', kill);
       await stop('SIGKILL');
       rmSync(folder, { recursive: true, force: true });
     },
