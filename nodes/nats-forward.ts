@@ -27,11 +27,11 @@ interface Config extends NodeDef {
   instance: string;
 }
 
-interface Login {
-  readonly user?: string;
-  readonly password?: string;
-  readonly token?: string;
-  readonly nkey?: string;
+interface Credentials {
+  user: string;
+  password: string;
+  token: string;
+  nkey: string;
 }
 
 type Output = 'forwarded' | 'dropped';
@@ -50,12 +50,12 @@ export default function (RED: NodeAPI): void {
       nkey: { type: 'password' },
     },
     start(config, host) {
-      const servers = serversOf(config);
+      const servers = serversOf(config.url);
       if (servers.length === 0) {
         host.status('idle', 'off: NATS_URL is not set');
         return {};
       }
-      const { credentials } = host.node as typeof host.node & { readonly credentials?: Login };
+      const { credentials } = host.node as typeof host.node & { readonly credentials?: Partial<Credentials> };
       const settings = settingsOf(config, addressOf(config, servers, credentials ?? {}), host);
       const forwarder = acquireForwarder(settings);
       const shown = show(host, forwarder);
@@ -69,7 +69,7 @@ export default function (RED: NodeAPI): void {
   });
 }
 
-function serversOf({ url }: Config): string[] {
+function serversOf(url: string): string[] {
   const servers = textSetting(url, '')
     .split(',')
     .map((server) => server.trim())
@@ -79,7 +79,7 @@ function serversOf({ url }: Config): string[] {
   throw new DomainError('CONFIGURATION', 'The address of NATS begins with nats://, tls://, ws:// or wss://');
 }
 
-function addressOf(config: Config, servers: readonly string[], login: Login): NatsAddress {
+function addressOf(config: Config, servers: readonly string[], login: Partial<Credentials>): NatsAddress {
   return {
     servers,
     user: textSetting(login.user, ''),

@@ -191,7 +191,6 @@ export const groups = {
     NATS_SUBJECT_PREFIX: given(kind.subjectPrefix, {
       default: 'meterflow',
       meaning: 'prefix of the subjects',
-      later: true,
     }),
     NATS_CREDS: optional(kind.file, {
       meaning: 'credentials file; or an nkey; or a token; or user and password',

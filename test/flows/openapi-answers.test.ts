@@ -41,6 +41,7 @@ const daily = 'GET /api/meters/{meter_id}/stats/daily';
 const suspense = '/api/admin/suspense';
 const allocate = `POST ${suspense}/{id}/allocate`;
 const reverse = 'POST /api/admin/payments/{receipt}/reverse';
+const settlement = 'POST /api/admin/disputed/{id}/credit';
 const tariffs = '/api/admin/tariffs';
 const stk = '/api/payments/stk/{secret}';
 const validation = '/api/payments/c2b/validation/{secret}';
@@ -77,6 +78,7 @@ const someMoney = {
   phone_number: '254712345678',
   plan: 'stepped',
   price_per_unit: 25,
+  reason: 'Seen in the portal',
 };
 
 describe('the API answers as its document says [H-18]', function () {
@@ -430,6 +432,22 @@ describe('the API answers as its document says [H-18]', function () {
     assert.equal(await takeBack(receiptOf(3)), '200', 'money in suspense, too');
     assert.equal(await allocateTo(third), '409 PAYMENT_REVERSED');
 
+    const invalid = await acceptance.accept(
+      parseC2bNotice(c2bBody({ TransID: receiptOf(5), TransAmount: 'x' })),
+      {
+        signal: new AbortController().signal,
+      },
+    );
+    assert.equal(invalid.outcome, 'disputed');
+    const settle = async (id: unknown, body: object) =>
+      (await ask(settlement, `/api/admin/disputed/${String(id)}/credit`, json('POST', body))).outcome;
+    const found = { meter_number: 'METER001', amount: 50, reason: 'Seen in the portal' };
+    assert.equal(await settle(invalid.id, { ...found, reason: '' }), '400 SCHEMA_INVALID');
+    assert.equal(await settle(invalid.id, { ...found, meter_number: 'NOBODY' }), '404 METER_UNKNOWN');
+    assert.equal(await settle('0', found), '404 PAYMENT_UNKNOWN');
+    assert.equal(await settle(invalid.id, found), '200');
+    assert.equal(await settle(invalid.id, found), '409 PAYMENT_ALLOCATED');
+
     const charge = async (meter: string, body: object) =>
       (
         await ask(
@@ -451,11 +469,11 @@ describe('the API answers as its document says [H-18]', function () {
     const statement = await ask('GET /api/meters/{meter_id}/statement', '/api/meters/METER001/statement');
     assert.deepEqual(
       (JSON.parse(statement.text) as { data: { kind: string }[] }).data.map(({ kind }) => kind),
-      ['charge', 'reversal', 'allocation', 'sale'],
+      ['charge', 'sale', 'reversal', 'allocation', 'sale'],
     );
     const balance = await ask('GET /api/meters/{meter_id}/balance', '/api/meters/METER001/balance');
     const { balance: units, arrears } = JSON.parse(balance.text) as { balance: number; arrears: number };
-    assert.deepEqual([units, arrears], [4, 500]);
+    assert.deepEqual([units, arrears], [6, 500]);
   });
 
   it('says of a token what its meter said, or why nothing came of it', async () => {
@@ -760,7 +778,8 @@ function ofTheApi(): { name: string; path: string; init: RequestInit; operation:
 }
 
 function fill(path: string): string {
-  if (path.startsWith(quarantine) || path.startsWith(suspense)) return path.replace('{id}', '1');
+  if ([quarantine, suspense, '/api/admin/disputed'].some((of) => path.startsWith(of)))
+    return path.replace('{id}', '1');
   if (path.startsWith('/api/injections') || path.includes('/mint-requests/'))
     return path.replace('{id}', noJob);
   return path.replaceAll(/\{(\w+)\}/g, (_all, name: string) => filled[name] ?? name);

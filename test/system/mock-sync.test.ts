@@ -131,7 +131,10 @@ describe('Mock sync with its halves in two Node-RED processes and Mosquitto betw
       'ready',
     ].sort();
     await eventually(() => assert.deepEqual(again.lines().sort(), expected), { timeoutMs: 30_000 });
-    assert.deepEqual([...(await mocks()).keys()].map(String).sort(), [one, ...many].map((id) => mockPrefix + id).sort());
+    assert.deepEqual(
+      [...(await mocks()).keys()].map(String).sort(),
+      [one, ...many].map((id) => mockPrefix + id).sort(),
+    );
     assert.equal((await mocks()).get(mockPrefix + one), 'eins (mock)');
     for (const id of [one, ...many])
       await eventually(() => assert.ok((telemetry.get(`devices/${mockPrefix}${id}/telemetry`) ?? 0) > 0));
