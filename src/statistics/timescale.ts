@@ -40,18 +40,13 @@ export async function adoptTimescale(tx: Session): Promise<boolean> {
 export const adoption: readonly string[] = [
   'drop view meter_hourly_stats, meter_daily_stats',
   'drop table meter_stats_hourly, meter_stats_daily',
-  ...hypertable(
-    'meter_readings',
-    'reading_timestamp',
-    'meter_readings_id_idx',
-    'meter_readings_plain_id_idx',
-  ),
-  ...hypertable(
-    'device_messages',
-    'received_at',
-    'device_messages_device_idx',
-    'device_messages_plain_device_id_received_at_idx',
-  ),
+  ...hypertable('meter_readings', 'reading_timestamp', {
+    meter_readings_plain_id_idx: 'meter_readings_id_idx',
+    meter_readings_plain_wallet_address_reading_timestamp_idx: 'meter_readings_wallet_idx',
+  }),
+  ...hypertable('device_messages', 'received_at', {
+    device_messages_plain_device_id_received_at_idx: 'device_messages_device_idx',
+  }),
   `create materialized view meter_stats_hourly
      with (timescaledb.continuous, timescaledb.materialized_only = true) as
    select r.meter_id, time_bucket(interval '1 hour', r.reading_timestamp) as hour_bucket,
@@ -74,14 +69,14 @@ export const adoption: readonly string[] = [
   `select add_compression_policy('meter_readings', compress_after => interval '30 days')`,
 ];
 
-/** Names as they were: `like` makes its own. */
-function hypertable(table: string, time: string, index: string, copied: string): string[] {
+/** `indexes` by the names that `like` makes: they get those that they had. */
+function hypertable(table: string, time: string, indexes: Readonly<Record<string, string>>): string[] {
   return [
     `create table ${table}_plain (like ${table} including defaults including constraints including indexes)`,
     `drop table ${table}`,
     `alter table ${table}_plain rename to ${table}`,
     `alter table ${table} rename constraint ${table}_plain_pkey to ${table}_pkey`,
-    `alter index ${copied} rename to ${index}`,
+    ...Object.entries(indexes).map(([copied, name]) => `alter index ${copied} rename to ${name}`),
     `select create_hypertable('${table}', '${time}', chunk_time_interval => interval '1 day',
             create_default_indexes => false)`,
   ];
