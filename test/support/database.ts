@@ -10,10 +10,10 @@ export interface TestDatabase {
   drop(): Promise<void>;
 }
 
-/** A migrated database of its own: the clone of a template, made in some 50 ms. */
+/** A migrated database of its own: the clone of a template, made in some 20 ms. */
 export async function createTestDatabase(options: Partial<DatabaseOptions> = {}): Promise<TestDatabase> {
   const name = `test_${randomBytes(6).toString('hex')}`;
-  await asAdmin(`create database ${name} template ${templateName}`);
+  await asAdmin(`create database ${name} template ${templateName} strategy file_copy`);
   const url = urlOf(name);
   const database = openDatabase({ url, ...options });
   await database.ready(10_000);

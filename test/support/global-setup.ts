@@ -1,17 +1,20 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdtemp, rm, statfs } from 'node:fs/promises';
+import { freemem, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openDatabase } from '../../src/database/database.js';
 import { startEmbeddedServer, type EmbeddedServer } from '../../src/database/embedded-server.js';
 import { migrate } from '../../src/database/migrate.js';
 import { templateName, urlOf } from './database.js';
 
+/** A whole run needs less than a third of it at a time. */
+const roomBytes = 8 * 1024 ** 3;
+
 let server: EmbeddedServer | undefined;
 let dataDir: string | undefined;
 
 /** One real PostgreSQL for the whole run; every test file clones its template database. */
 export async function mochaGlobalSetup(): Promise<void> {
-  dataDir = await mkdtemp(join(tmpdir(), 'meterflow-test-'));
+  dataDir = await mkdtemp(join(await roomyFolder(), 'meterflow-test-'));
   // Nothing here must survive a power cut; the tests of the embedded server have servers of their own.
   const settings = { fsync: 'off', full_page_writes: 'off', max_connections: '200' };
   server = await startEmbeddedServer({ dataDir, log: () => {}, settings });
@@ -22,6 +25,16 @@ export async function mochaGlobalSetup(): Promise<void> {
     await mochaGlobalTeardown(); // mocha does not, after a failed setup
     throw error;
   }
+}
+
+/** In memory where there is room: on a busy disk the clone of the template takes half a second instead of 15 ms. */
+async function roomyFolder(): Promise<string> {
+  const memory = '/dev/shm';
+  const free = await statfs(memory).then(
+    ({ bavail, bsize }) => bavail * bsize,
+    () => 0,
+  );
+  return free >= roomBytes && freemem() >= roomBytes ? memory : tmpdir();
 }
 
 async function makeTemplate(url: string): Promise<void> {
