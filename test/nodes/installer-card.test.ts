@@ -8,7 +8,7 @@ import { createRegistry } from '../../src/devices/registry.js';
 import { createCertificateFolder, type CertificateFolder } from '../support/certificates.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
-import { freePort } from '../support/ports.js';
+import { freePort, listens } from '../support/ports.js';
 import { paintQrCode, readQrCode } from '../support/qr-reader.js';
 import { startFlow, stopFlow, type FlowMessage, type RunningFlow } from './flow.js';
 
@@ -112,8 +112,12 @@ describe('installer-card', function () {
     ),
   ];
 
-  const start = (nodes: Parameters<typeof startFlow>[0]): Promise<RunningFlow> =>
-    startFlow(nodes, { ring: { masterKey: '11'.repeat(32) } });
+  /** With its broker, which comes up a moment after the flow. */
+  async function start(nodes: Parameters<typeof startFlow>[0]): Promise<RunningFlow> {
+    const running = await startFlow(nodes, { ring: { masterKey: '11'.repeat(32) } });
+    await eventually(async () => (await listens(ports.plain)) || (await listens(ports.tls)));
+    return running;
+  }
 
   async function next(running: RunningFlow, id: string, count = 1): Promise<FlowMessage> {
     await eventually(() => assert.ok(running.received(id).length >= count, `${id}: ${count}`));
