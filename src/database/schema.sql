@@ -1,13 +1,17 @@
 -- The whole schema, to be read. The database is built by migrations/*.sql; a test holds the two equal.
 
--- Accounts of people. Password hashes and roles are used by the doors; `demo` is created at start in the demo profile.
+-- Accounts of people; `demo` is created at start in the demo profile.
 create table users (
   id uuid primary key default gen_random_uuid(),
   email text not null constraint users_email_key unique,
   role text not null default 'prosumer' constraint users_role_check check (role in ('admin', 'operator', 'prosumer')),
   wallet_address text,
   password_hash text,
-  created_at timestamptz not null default now()
+  created_at timestamptz not null default now(),
+  disabled_at timestamptz,
+  -- Tokens made before this are void: after another password, another role, or "log out everywhere".
+  tokens_from timestamptz not null default '-infinity',
+  last_login_at timestamptz
 );
 
 -- The registry: one row per device. password_hash is the SHA-256 of a random secret (>= 128 bit).
@@ -1231,3 +1235,32 @@ create index mint_requests_requested_idx on mint_requests (requested_at desc, id
 create index meter_readings_wallet_idx on meter_readings (wallet_address, reading_timestamp)
   where wallet_address is not null and not minted;
 create index users_wallet_idx on users (wallet_address) where wallet_address is not null;
+
+-- Keys of machines.
+create table api_keys (
+  id uuid primary key default gen_random_uuid(),
+  name text not null constraint api_keys_name_key unique,
+  -- SHA-256 of the key: it is random (256 bit), so nothing slower is needed.
+  key_digest bytea not null constraint api_keys_digest_key unique,
+  -- How a key begins, so that people know which one it is.
+  hint text not null,
+  scopes text[] not null,
+  -- Null: the key acts for the operator's house; else it sees what this account sees, within its scopes.
+  user_id uuid constraint api_keys_user_id_fkey references users (id) on delete cascade,
+  created_by text not null,
+  created_at timestamptz not null default now(),
+  expires_at timestamptz,
+  revoked_at timestamptz,
+  -- To the minute.
+  last_used_at timestamptz
+);
+create index api_keys_user_idx on api_keys (user_id) where user_id is not null;
+
+-- Points by key, as rate-limiter-flexible keeps them: rate limits of several instances without Redis, and failed logins.
+create unlogged table rate_limits (
+  key text primary key,
+  points integer not null default 0,
+  -- Unix ms; null: for ever.
+  expire bigint
+);
+create index rate_limits_expire_idx on rate_limits (expire);
