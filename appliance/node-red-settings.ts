@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { bodyLimits, jsonBody, type BodyLimits } from '../src/http/body.js';
 import { formBody } from '../src/http/form-body.js';
@@ -66,7 +67,7 @@ export function settings(environment: Environment = parseEnvironment(process.env
       projects: { enabled: false },
       codeEditor: { lib: 'monaco' },
     },
-    logging: { pino: { level: 'trace', metrics: false, audit: false, handler: () => hostLog } },
+    logging: { pino: { level: 'trace', metrics: false, audit: false, handler: () => hostLog(nodeTypes()) } },
   };
 }
 
@@ -90,17 +91,25 @@ interface HostEntry {
 
 const hostLevels = { 10: 'fatal', 20: 'error', 30: 'warn', 40: 'info', 50: 'debug', 60: 'trace' } as const;
 const log = logger('node-red');
-const ours =
-  /^(?:meter|reading|message|device|balance|payment|token|virtual-meter|mock|nats|live|activity|api)-?/;
 /** True and wanted: projects are off, and our credentials file holds references only. */
 const expected = /^(?:Projects disabled|Encrypted credentials not found)/;
 
 /** Node-RED's own log through ours. What it and other packages say of themselves is for debugging. */
-function hostLog({ level, msg, type, name, id }: HostEntry): void {
-  const spoken = hostLevels[level as keyof typeof hostLevels] ?? 'info';
-  const text =
-    msg instanceof Error ? msg.message : String((msg as { message?: unknown } | null)?.message ?? msg);
-  const details = type === undefined ? {} : { node: `${type}:${name ?? id ?? ''}` };
-  const quiet = spoken === 'info' ? !ours.test(type ?? '') : type === undefined && expected.test(text);
-  log[quiet ? 'debug' : spoken](details, text.trim());
+function hostLog(ours: ReadonlySet<string>): (entry: HostEntry) => void {
+  return ({ level, msg, type, name, id }) => {
+    const spoken = hostLevels[level as keyof typeof hostLevels] ?? 'info';
+    const text =
+      msg instanceof Error ? msg.message : String((msg as { message?: unknown } | null)?.message ?? msg);
+    const details = type === undefined ? {} : { node: `${type}:${name ?? id ?? ''}` };
+    const quiet = spoken === 'info' ? !ours.has(type ?? '') : type === undefined && expected.test(text);
+    log[quiet ? 'debug' : spoken](details, text.trim());
+  };
+}
+
+/** The node types of this package, as Node-RED itself reads them. */
+function nodeTypes(): ReadonlySet<string> {
+  const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+    'node-red': { nodes: Record<string, string> };
+  };
+  return new Set(Object.keys(manifest['node-red'].nodes));
 }
