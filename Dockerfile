@@ -4,6 +4,7 @@ WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 COPY appliance/package.json appliance/
 COPY appliance/no-telemetry appliance/no-telemetry
+COPY docs/client/package.json docs/client/
 RUN npm ci
 COPY . .
 RUN npm run build
