@@ -2,7 +2,7 @@ import type { Session } from '../database/database.js';
 import type { PageRequest } from '../http/page.js';
 import type { Anomaly, AnomalyKind, LastStored, Noticed } from './anomaly.js';
 
-export const rowsMax = 10_000;
+const rowsMax = 10_000;
 
 /** Counts up the row of the same kind, subject and hour, or makes it. */
 export async function upsertAnomalies(session: Session, noticed: readonly Noticed[]): Promise<void> {

@@ -54,7 +54,7 @@ export interface Relay {
   close(): Promise<void>;
 }
 
-export const defaultBackoff: Backoff = { firstMs: 2_000, mostMs: 300_000 };
+const defaultBackoff: Backoff = { firstMs: 2_000, mostMs: 300_000 };
 
 const pollMs = 1_000;
 const countMs = 5_000;

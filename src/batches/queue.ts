@@ -5,7 +5,7 @@ import { DomainError } from '../errors.js';
 import { logger } from '../operation/logging.js';
 
 /** The name of the queue in pg-boss. */
-export const queueName = 'meter-batch-worker';
+const queueName = 'meter-batch-worker';
 
 /** A job that this process has claimed. */
 export interface Job {

@@ -43,7 +43,7 @@ export interface Runs {
  */
 export const runs: Runs = createRuns();
 
-export function createRuns(): Runs {
+function createRuns(): Runs {
   const open = new Map<number, OpenRun>();
   let last = 0;
   return {

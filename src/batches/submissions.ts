@@ -15,6 +15,7 @@ import {
   type KnownSubmission,
   type NewBatch,
 } from './batch-store.js';
+import { isUuid } from '../uuid.js';
 import { byIndex, keptReading, type Acceptance, type Batch, type BatchError } from './batch.js';
 import type { Queue } from './queue.js';
 
@@ -118,7 +119,7 @@ export function createSubmissions(database: Database, queue: Queue, options: Sub
     },
 
     async get(job_id) {
-      const batch = isUuid.test(job_id) ? await getBatch(database, job_id) : undefined;
+      const batch = isUuid(job_id) ? await getBatch(database, job_id) : undefined;
       if (batch === undefined)
         throw new DomainError('BATCH_UNKNOWN', `There is no batch "${job_id.slice(0, 50)}".`);
       return batch;
@@ -147,8 +148,6 @@ function rehearsal(validator: Pick<Validator, 'validateOne'>, count: number, rec
     body_sha256: createHash('sha256').update(body).digest(),
   };
 }
-
-const isUuid = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i;
 
 const verifyMs = 5_000;
 

@@ -1,6 +1,7 @@
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import { Type } from 'typebox';
 import { DomainError, type ErrorDetail } from '../errors.js';
+import { uuidPattern } from '../uuid.js';
 import type { DevicePatch, NewDevice } from './device.js';
 import { hasDrnCheckDigit, luhnDigit } from './drn.js';
 
@@ -28,10 +29,7 @@ const fields = {
     ),
   ),
   user_id: Type.Optional(
-    orNull(
-      Type.String({ pattern: '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' }),
-      'Whose it is; the caller’s when absent.',
-    ),
+    orNull(Type.String({ pattern: uuidPattern }), 'Whose it is; the caller’s when absent.'),
   ),
   base_power: Type.Optional(orNull(quantity, 'kW.')),
   base_voltage: Type.Optional(orNull(quantity, 'V.')),

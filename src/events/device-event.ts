@@ -27,9 +27,6 @@ export interface DeviceEvent {
   readonly metadata: { readonly source: 'data-ingestion-service' };
 }
 
-/** Everybody who follows the devices hears this. */
-export const eventsFilter = 'energy/events/devices/#';
-
 export function eventTopic({ device_id, event_type }: Pick<DeviceEvent, 'device_id' | 'event_type'>): string {
   return `energy/events/devices/${device_id}/${event_type}`;
 }

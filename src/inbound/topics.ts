@@ -1,7 +1,7 @@
 import type { NameKind } from '../devices/names.js';
 
 /** What devices say ([M-1]–[M-5], [M-7], [M-10]). Commands under devices/+/command come along and are left out. */
-export const upwardFilters: readonly string[] = [
+const upwardFilters: readonly string[] = [
   'meters/+/readings',
   'meters/+/readings.pb',
   'meters/+/token/response',

@@ -9,7 +9,7 @@ const scale = 8;
 const perTenThousandth = 10_000n;
 const perCent = 1_000_000n;
 /** More than anybody pays at once; with the least price it still fits every column. */
-export const moneyMax: Amount = 99_999_999n * 100n * perCent + 99n * perCent;
+const moneyMax: Amount = 99_999_999n * 100n * perCent + 99n * perCent;
 
 /**
  * A decimal text of at most 8 decimals, as PostgreSQL writes a `numeric(24, 8)`.
@@ -62,10 +62,6 @@ export function unitsNumber(amount: Amount): number {
 /** Energy comes and goes in whole ten-thousandths of a unit. */
 export function fromTenThousandths(energy: number | bigint): Amount {
   return BigInt(energy) * perTenThousandth;
-}
-
-export function toTenThousandths(amount: Amount): number {
-  return Number(amount / perTenThousandth);
 }
 
 /** The decimal text in 1e-8; undefined when it is none, or has more decimals. */

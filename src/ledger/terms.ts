@@ -23,7 +23,7 @@ export interface Terms {
 }
 
 /** No payment is older, or of the future: a provider's clock does not choose the tariff. */
-export const sinceMaxDays = 7;
+const sinceMaxDays = 7;
 
 /**
  * For each occasion, the version of the meter's plan that is valid at the time of payment, clipped to the last seven

@@ -18,7 +18,7 @@ export interface MockEvent {
 /** Where device events are heard ([M-8]). */
 export const eventFilter = 'energy/events/devices/#';
 /** So many characters of the real one's id fit beside it into the 50 of a name. */
-export const realIdMax = 40;
+const realIdMax = 40;
 
 const kinds = new Set(['device.created', 'device.updated', 'device.deleted']);
 const time = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$/;

@@ -25,7 +25,7 @@ export const mockRatings = {
 export type MockKind = keyof typeof mockRatings | 'other';
 
 /** Of every other type. */
-export const otherRating: MockRating = { power: 5, voltage: 240, powerFactor: 0.95, noise: 0.2 };
+const otherRating: MockRating = { power: 5, voltage: 240, powerFactor: 0.95, noise: 0.2 };
 
 export function kindOf(type: string): MockKind {
   return Object.hasOwn(mockRatings, type) ? (type as MockKind) : 'other';

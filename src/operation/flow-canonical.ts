@@ -44,7 +44,7 @@ export function canonicalNodes(nodes: readonly FlowNode[]): FlowNode[] {
 }
 
 /** 16 hex digits that anybody can derive again from the tab's label, the node's type and its name. */
-export function flowId(...names: readonly string[]): string {
+function flowId(...names: readonly string[]): string {
   return createHash('sha256').update(names.join('\n')).digest('hex').slice(0, 16);
 }
 

@@ -40,7 +40,7 @@ export async function insertRejections(tx: Session, rejections: readonly Rejecti
 }
 
 /** A list of 100 of the largest payloads would weigh 25 MB. */
-export const listedBytesMax = 16_384;
+const listedBytesMax = 16_384;
 
 const columns = `id, device_id, meter_id, topic, qos, part, code, reason, received_at, quarantined_at,
                  replayed_at, replay_outcome, replay_code, replay_reason, octet_length(payload) as bytes`;

@@ -21,8 +21,8 @@ export interface BulkRequest {
   readonly corrections: Corrections;
 }
 
-export const bulkDefault = 100;
-export const bulkMax = 1000;
+const bulkDefault = 100;
+const bulkMax = 1000;
 /** A clock that never was set counts from 1970. */
 const offsetMaxMs = 100 * 366 * 86_400_000;
 const ageMaxDaysMax = 366;

@@ -66,7 +66,7 @@ export function partOf(payload: string | Buffer, part: number): string | Buffer 
  * The text of one element of a payload, byte for byte: the whole payload when it is no array. Only for payloads that
  * JSON.parse has accepted. Writing the parsed element again would change numbers (1e400) and fail on deep nesting.
  */
-export function elementText(payload: string, part: number): string {
+function elementText(payload: string, part: number): string {
   const open = payload.search(/\S/);
   if (payload[open] !== '[') return payload;
   let from = open + 1;

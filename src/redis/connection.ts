@@ -12,7 +12,7 @@ export interface RedisSettings {
 }
 
 /** A server that says nothing for so long is gone; whoever connects sees to it that it has something to say. */
-export const silentMs = 15_000;
+const silentMs = 15_000;
 const commandMs = 5_000;
 const backoff = { firstMs: 50, mostMs: 2_000 };
 

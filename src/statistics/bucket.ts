@@ -31,7 +31,7 @@ export interface ReadingTotals {
 }
 
 /** What both lists can be sorted by besides the time, which is the default. */
-export const figures = ['reading_count', 'total_kwh', 'avg_kwh', 'min_kwh', 'max_kwh'] as const;
+const figures = ['reading_count', 'total_kwh', 'avg_kwh', 'min_kwh', 'max_kwh'] as const;
 export const hourSorts = ['hour_bucket', ...figures] as const;
 export const daySorts = ['day_bucket', ...figures] as const;
 export type BucketSort = (typeof hourSorts)[number] | (typeof daySorts)[number];

@@ -37,7 +37,7 @@ export async function adoptTimescale(tx: Session): Promise<boolean> {
 }
 
 /** In their order. Chunks of a day, as our partitions; compressed after 30 days. */
-export const adoption: readonly string[] = [
+const adoption: readonly string[] = [
   'drop view meter_hourly_stats, meter_daily_stats',
   'drop table meter_stats_hourly, meter_stats_daily',
   ...hypertable('meter_readings', 'reading_timestamp', {

@@ -47,7 +47,7 @@ export function readAnswer(payload: string | Buffer, mapping: AnswerMapping = bu
 }
 
 /** Both forms of [T-3] as the object form. */
-export function builtIn(data: unknown): unknown {
+function builtIn(data: unknown): unknown {
   return Array.isArray(data) ? ofRecords(data) : data;
 }
 

@@ -1,6 +1,7 @@
 import type { Database } from '../database/database.js';
 import { DomainError } from '../errors.js';
 import { pageRequest, type ListQuery, type Page } from '../http/page.js';
+import { isUuid } from '../uuid.js';
 import { selectInjection, selectInjections } from './history-store.js';
 import { injectionStatuses, type InjectionRecord, type InjectionStatus } from './record.js';
 
@@ -33,10 +34,6 @@ export function createInjectionHistory(database: Database): InjectionHistory {
       throw new DomainError('INJECTION_UNKNOWN', `There is no injection ${JSON.stringify(id.slice(0, 64))}.`);
     },
   };
-}
-
-export function isUuid(id: string): boolean {
-  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id);
 }
 
 function statusesOf(given: unknown): InjectionStatus[] | null {

@@ -1,6 +1,7 @@
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import { Type } from 'typebox';
 import { DomainError, type ErrorDetail } from '../../errors.js';
+import { uuidPattern } from '../../uuid.js';
 import { algorithms, type Algorithm } from './key.js';
 
 const algorithm = Type.String({ enum: [...algorithms] });
@@ -14,7 +15,7 @@ export const newKey = Type.Object({
   meter_id: Type.String({ pattern: '^[A-Za-z0-9_-]{1,50}$', description: 'A device of the registry.' }),
   user_id: Type.Optional(
     Type.String({
-      pattern: '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$',
+      pattern: uuidPattern,
       description: 'Whose key it is; the device’s owner when absent.',
     }),
   ),

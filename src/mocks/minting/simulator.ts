@@ -6,7 +6,7 @@ import { base58 } from './base58.js';
  * What happens to a request. `mint`: at once. `pend`: 202 first, minted a while later. `refuse`: 422. `lose`: minted, but
  * the connection breaks before the answer. `busy`: 503 the first time.
  */
-export const mintActs = ['mint', 'refuse', 'lose', 'pend', 'busy'] as const;
+const mintActs = ['mint', 'refuse', 'lose', 'pend', 'busy'] as const;
 export type MintAct = (typeof mintActs)[number];
 
 /** By chance, each from 0 (never) to 1 (always); what is left is minted. */

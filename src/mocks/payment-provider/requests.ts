@@ -69,13 +69,6 @@ export function readUrls(said: Fields, { shortCode }: Account): Urls | Refusal {
   return { confirmation, validation, unanswered };
 }
 
-export interface BillPayment {
-  readonly phone: string;
-  /** With two decimals. */
-  readonly amount: string;
-  readonly account: string;
-}
-
 export function invalid(field: string): Refusal {
   return { status: 400, errorCode: '400.002.02', errorMessage: `Bad Request - Invalid ${field}` };
 }

@@ -5,7 +5,7 @@ import { isRefusal, type Fields, type Refusal } from './requests.js';
 import type { PaymentSimulator } from './simulator.js';
 
 /** Where a customer who pays to the short code is played; the other paths are the real provider's. */
-export const payBillPath = '/simulate/c2b';
+const payBillPath = '/simulate/c2b';
 
 const bodyLimits = { bytesMax: 65_536, depthMax: 16 };
 

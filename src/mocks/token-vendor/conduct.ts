@@ -5,7 +5,7 @@ import { drawn } from '../seeded.js';
  * not take it; `before`: hands it over first, so that the meter's answer overtakes its own; `late`: hands it over when
  * nobody waits any more; `never`: takes it and forgets; `twice`: hands it over two times.
  */
-export const vendorActs = ['accept', 'refuse', 'before', 'late', 'never', 'twice'] as const;
+const vendorActs = ['accept', 'refuse', 'before', 'late', 'never', 'twice'] as const;
 export type VendorAct = (typeof vendorActs)[number];
 
 export interface VendorConduct {
