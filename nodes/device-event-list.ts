@@ -3,7 +3,6 @@ import type { Database } from '../src/database/database.js';
 import { createEventLog } from '../src/events/event-log.js';
 import { showAnswers } from './answers.js';
 import { defineNode } from './define-node.js';
-import { answer, refusal } from './outcome.js';
 import { asksFor } from './request.js';
 
 interface Config extends NodeDef {
@@ -20,16 +19,9 @@ export default function (RED: NodeAPI): void {
       const answers = showAnswers(host);
       return {
         async input(message, emit) {
-          const begun = performance.now();
-          try {
-            const page = await log.read(asksFor(message).query);
-            answers.show('list', 200, performance.now() - begun);
-            emit({ result: answer(message, 'result', 200, page) });
-          } catch (error) {
-            const refused = refusal(message, error);
-            answers.show('list', Number(refused['statusCode']), performance.now() - begun);
-            emit({ refused });
-          }
+          await answers.serve('list', message, emit, async () => ({
+            payload: await log.read(asksFor(message).query),
+          }));
         },
       };
     },

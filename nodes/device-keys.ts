@@ -6,7 +6,6 @@ import { DomainError } from '../src/errors.js';
 import { showAnswers } from './answers.js';
 import { defineNode } from './define-node.js';
 import type { KeyringResource } from './meter-keyring.js';
-import { answer, refusal } from './outcome.js';
 import { asksFor, callerOf, chosenOperation, type Request } from './request.js';
 import { numberSetting, textSetting } from './setting.js';
 
@@ -31,18 +30,12 @@ export default function (RED: NodeAPI): void {
           const name = chosenOperation(RED, config, message);
           const operation = operations[name];
           if (operation === undefined) throw new DomainError('CONFIGURATION', `No operation "${name}"`);
-          const begun = performance.now();
-          try {
+          await answers.serve(name, message, emit, async () => {
             const caller = callerOf(message);
             if (operation.isLimited) await limit.admit(caller.address ?? null);
             const payload = await operation.run(keys, asksFor(message), caller);
-            answers.show(name, operation.status, performance.now() - begun);
-            emit({ result: answer(message, 'result', operation.status, payload) });
-          } catch (error) {
-            const refused = refusal(message, error);
-            answers.show(name, Number(refused['statusCode']), performance.now() - begun);
-            emit({ refused });
-          }
+            return { payload, status: operation.status };
+          });
         },
       };
     },

@@ -3,7 +3,6 @@ import type { Database } from '../src/database/database.js';
 import { createRegistry, type Caller, type Registry } from '../src/devices/registry.js';
 import { DomainError } from '../src/errors.js';
 import { defineNode } from './define-node.js';
-import { answer, refusal } from './outcome.js';
 import { showAnswers } from './answers.js';
 import { asksFor, callerOf, chosenOperation, type Request } from './request.js';
 
@@ -26,21 +25,9 @@ export default function (RED: NodeAPI): void {
           const name = chosenOperation(RED, config, message);
           const operation = operations[name];
           if (operation === undefined) throw new DomainError('CONFIGURATION', `No operation "${name}"`);
-          const begun = performance.now();
-          try {
-            const result = answer(
-              message,
-              'result',
-              200,
-              await operation(registry, asksFor(message), callerOf(message)),
-            );
-            answers.show(name, 200, performance.now() - begun);
-            emit({ result });
-          } catch (error) {
-            const refused = refusal(message, error);
-            answers.show(name, Number(refused['statusCode']), performance.now() - begun);
-            emit({ refused });
-          }
+          await answers.serve(name, message, emit, async () => ({
+            payload: await operation(registry, asksFor(message), callerOf(message)),
+          }));
         },
       };
     },

@@ -5,7 +5,6 @@ import { DomainError } from '../src/errors.js';
 import { createLedgerDesk, type LedgerDesk } from '../src/ledger/desk.js';
 import { showAnswers } from './answers.js';
 import { defineNode } from './define-node.js';
-import { answer, refusal } from './outcome.js';
 import { asksFor, callerOf, chosenOperation, type Request } from './request.js';
 import { numberSetting } from './setting.js';
 
@@ -32,16 +31,10 @@ export default function (RED: NodeAPI): void {
           const operation = operations[name];
           if (operation === undefined) throw new DomainError('CONFIGURATION', `No operation "${name}"`);
           const status = created.has(name) ? 201 : 200;
-          const begun = performance.now();
-          try {
-            const payload = await operation(desk, asksFor(message), callerOf(message));
-            answers.show(name, status, performance.now() - begun);
-            emit({ result: answer(message, 'result', status, payload) });
-          } catch (error) {
-            const refused = refusal(message, error);
-            answers.show(name, Number(refused['statusCode']), performance.now() - begun);
-            emit({ refused });
-          }
+          await answers.serve(name, message, emit, async () => ({
+            payload: await operation(desk, asksFor(message), callerOf(message)),
+            status,
+          }));
         },
       };
     },

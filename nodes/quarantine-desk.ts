@@ -7,7 +7,6 @@ import { createVerifier, type Verifier } from '../src/readings/verify.js';
 import { showAnswers } from './answers.js';
 import { defineNode, type Host, type Message } from './define-node.js';
 import type { KeyringResource } from './meter-keyring.js';
-import { answer, refusal } from './outcome.js';
 import { readingLimits } from './reading-limits.js';
 import { asksFor, callerOf, chosenOperation, type Request } from './request.js';
 import { numberSetting, textSetting } from './setting.js';
@@ -43,16 +42,9 @@ export default function (RED: NodeAPI): void {
           const name = chosenOperation(RED, config, message);
           const operation = operations[name];
           if (operation === undefined) throw new DomainError('CONFIGURATION', `No operation "${name}"`);
-          const begun = performance.now();
-          try {
-            const payload = await operation(desk, asksFor(message), message);
-            answers.show(name, 200, performance.now() - begun);
-            emit({ result: answer(message, 'result', 200, payload) });
-          } catch (error) {
-            const refused = refusal(message, error);
-            answers.show(name, Number(refused['statusCode']), performance.now() - begun);
-            emit({ refused });
-          }
+          await answers.serve(name, message, emit, async () => ({
+            payload: await operation(desk, asksFor(message), message),
+          }));
         },
         close: () => verifier?.close(),
       };

@@ -8,7 +8,6 @@ import { createVerifier, type Verifier } from '../src/readings/verify.js';
 import { showAnswers } from './answers.js';
 import { defineNode, type Message, type Use } from './define-node.js';
 import type { KeyringResource } from './meter-keyring.js';
-import { answer, refusal } from './outcome.js';
 import { readingLimits } from './reading-limits.js';
 import { asksFor, chosenOperation, type Request } from './request.js';
 import { numberSetting, textSetting } from './setting.js';
@@ -48,20 +47,11 @@ export default function (RED: NodeAPI): void {
           const name = chosenOperation(RED, config, message);
           const operation = operations[name];
           if (operation === undefined) throw new DomainError('CONFIGURATION', `No operation "${name}"`);
-          const begun = performance.now();
           const work = operation.run(submissions, asksFor(message), submitterOf(message));
           underWay.add(work);
-          try {
-            const result = answer(message, 'result', operation.status, await work);
-            answers.show(name, operation.status, performance.now() - begun);
-            emit({ result });
-          } catch (error) {
-            const refused = refusal(message, error);
-            answers.show(name, Number(refused['statusCode']), performance.now() - begun);
-            emit({ refused });
-          } finally {
-            underWay.delete(work);
-          }
+          await answers
+            .serve(name, message, emit, async () => ({ payload: await work, status: operation.status }))
+            .finally(() => underWay.delete(work));
         },
         async close() {
           closing.abort();

@@ -9,7 +9,6 @@ import { createMintingService } from '../src/minting/service.js';
 import { createUnmintedLists, type UnmintedLists } from '../src/minting/unminted.js';
 import { showAnswers } from './answers.js';
 import { defineNode, type Host } from './define-node.js';
-import { answer, refusal } from './outcome.js';
 import { asksFor, callerOf, chosenOperation, type Request } from './request.js';
 import { numberSetting, textSetting } from './setting.js';
 
@@ -51,16 +50,9 @@ export default function (RED: NodeAPI): void {
           const name = chosenOperation(RED, config, message);
           const operation = operations[name];
           if (operation === undefined) throw new DomainError('CONFIGURATION', `No operation "${name}"`);
-          const begun = performance.now();
-          try {
-            const { status, payload } = await operation(house, asksFor(message), callerOf(message));
-            answers.show(name, status, performance.now() - begun);
-            emit({ result: answer(message, 'result', status, payload) });
-          } catch (error) {
-            const refused = refusal(message, error);
-            answers.show(name, Number(refused['statusCode']), performance.now() - begun);
-            emit({ refused });
-          }
+          await answers.serve(name, message, emit, () =>
+            operation(house, asksFor(message), callerOf(message)),
+          );
         },
         ...(relay === undefined
           ? {}

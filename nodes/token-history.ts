@@ -4,7 +4,6 @@ import { DomainError } from '../src/errors.js';
 import { createInjectionHistory, type InjectionHistory } from '../src/tokens/history.js';
 import { showAnswers } from './answers.js';
 import { defineNode } from './define-node.js';
-import { answer, refusal } from './outcome.js';
 import { asksFor, chosenOperation, type Request } from './request.js';
 
 interface Config extends NodeDef {
@@ -26,16 +25,9 @@ export default function (RED: NodeAPI): void {
           const name = chosenOperation(RED, config, message);
           const operation = operations[name];
           if (operation === undefined) throw new DomainError('CONFIGURATION', `No operation "${name}"`);
-          const begun = performance.now();
-          try {
-            const payload = await operation(history, asksFor(message));
-            answers.show(name, 200, performance.now() - begun);
-            emit({ result: answer(message, 'result', 200, payload) });
-          } catch (error) {
-            const refused = refusal(message, error);
-            answers.show(name, Number(refused['statusCode']), performance.now() - begun);
-            emit({ refused });
-          }
+          await answers.serve(name, message, emit, async () => ({
+            payload: await operation(history, asksFor(message)),
+          }));
         },
       };
     },
