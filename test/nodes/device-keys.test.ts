@@ -108,6 +108,15 @@ describe('device-keys, meter-keyring and a reading-validator that verifies', () 
     assert.ok(Number(headers?.['retry-after']) >= 1);
   });
 
+  it('does not limit the flow itself, nor the dashboard', async () => {
+    const running = await startFlow(flow());
+    const asked = { operation: 'revoke', payload: { meter_id: 'NOBODY' } };
+    for (let turn = 0; turn < 5; turn++)
+      running.send('keys', { ...asked, _client: { socketIp: '192.0.2.9' } });
+    await eventually(() => running.received('refused').length === 5);
+    for (const { statusCode } of running.received('refused')) assert.equal(statusCode, 404);
+  });
+
   it('needs a master key for HMAC secrets, and none for Ed25519', async () => {
     const running = await startFlow(flow());
     const meter_id = await newMeter();

@@ -9,7 +9,7 @@ import { startFaultProxy, through, type FaultProxy } from '../support/fault-prox
 const run = promisify(execFile);
 const patience = { timeoutMs: 30_000, intervalMs: 100 };
 
-/** Where every reading must be signed, keys are rationed, the mock world runs, and the database goes away. */
+/** Where every reading must be signed, keys are rationed for strangers, the mock world runs, and the database goes away. */
 describe('an operator with the page Devices, where devices must sign', function () {
   this.timeout(180_000);
   let proxy: FaultProxy;
@@ -82,7 +82,8 @@ describe('an operator with the page Devices, where devices must sign', function 
     await reads('.mfdl .mfd-empty', /No device yet/);
   });
 
-  it('is told that the device is there and its key is not, when keys are rationed', async () => {
+  it('is told that the device is there and its key is not, when the key is refused', async () => {
+    await house.rows(`alter table device_keys add constraint no_key check (meter_id <> 'SIGNS2') not valid`);
     await add('SIGNS2');
     await reads('.mfdc-dialog', /The device is there, its key is not[\s\S]*Password/);
     await line('telemetry').waitFor();
@@ -90,6 +91,7 @@ describe('an operator with the page Devices, where devices must sign', function 
     await keepScreenshot(page, 'devices-no-key');
     await page.locator('.mfdc-done').click();
     await reads('.mfdo', /its readings are refused until it gets one/);
+    await house.rows('alter table device_keys drop constraint no_key');
   });
 
   it('is told that the database is away, loses nothing that was typed, and goes on when it is back', async () => {
