@@ -50,6 +50,7 @@ export function exportToFlows(environment: Environment, found: Found): void {
     process.env['MQTT_USE_TLS'] = String(!environment.MQTT_ALLOW_PLAINTEXT);
   process.env['DATA_DIR'] = environment.DATA_DIR;
   process.env['MASTER_KEY'] = secretOf(environment, 'MASTER_KEY') ?? '';
+  process.env['JWT_SECRET'] = secretOf(environment, 'JWT_SECRET') ?? '';
   exportPayments(environment);
   exportTokens(environment);
   exportMinting(environment);

@@ -16,6 +16,8 @@ export function ruleProblems(environment: Environment): string[] {
   if (logins.length > 1) problems.push(`${logins.join(' and ')} are different logins to NATS: keep one.`);
   if (set('JWT_SECRET') && set('JWT_JWKS_URL'))
     problems.push('JWT_SECRET and JWT_JWKS_URL exclude each other: keep one.');
+  if (set('JWT_JWKS_URL') && !set('JWT_ISSUER'))
+    problems.push('JWT_JWKS_URL needs JWT_ISSUER: what its tokens say as iss.');
   if (set('REDIS_TLS_CA') && environment.REDIS_URL?.startsWith('rediss://') !== true) {
     problems.push('REDIS_TLS_CA needs a REDIS_URL beginning with rediss://.');
   }
@@ -102,6 +104,7 @@ function missingInProduction(environment: Environment): string[] {
   if (!environment.explicit.has('JWT_SECRET') && !environment.explicit.has('JWT_JWKS_URL')) {
     problems.push(`${needs}JWT_SECRET or JWT_JWKS_URL.`);
   }
+  problems.push(...weakLogins(environment));
   const encrypted =
     environment.MQTT_BROKER_HOST === undefined
       ? environment.MQTT_TLS_CERT !== undefined
@@ -115,6 +118,16 @@ function missingInProduction(environment: Environment): string[] {
   if (environment.DEVICE_AUTH_METHOD === 'none') {
     problems.push('DEVICE_AUTH_METHOD is "none": allowed in the production profile is hmac, ed25519, mtls.');
   }
+  return problems;
+}
+
+/** Who guesses the secret, or stands between us and the key set, is an admin. */
+function weakLogins({ JWT_SECRET: secret, JWT_JWKS_URL: url }: Environment): string[] {
+  const problems: string[] = [];
+  if (secret !== undefined && Buffer.byteLength(secret) < 32)
+    problems.push('JWT_SECRET is not usable: the production profile needs at least 32 bytes.');
+  if (url?.startsWith('http://') === true && !isLoopback(new URL(url).hostname.replaceAll(/[[\]]/g, '')))
+    problems.push('JWT_JWKS_URL is http: the production profile needs https.');
   return problems;
 }
 

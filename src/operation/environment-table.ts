@@ -307,15 +307,21 @@ export const groups = {
       secret: true,
     }),
     JWT_SECRET: optional(kind.secret, {
-      meaning: 'bearer tokens; or JWT_JWKS_URL; unset: generated (demo)',
+      meaning: 'bearer tokens, at least 32 bytes (production); or JWT_JWKS_URL; unset: generated (demo)',
       secret: true,
     }),
     JWT_JWKS_URL: optional(kind.url('http', 'https'), {
-      meaning: 'bearer tokens of another issuer',
-      later: true,
+      meaning: 'bearer tokens of another issuer; in production https, but on this machine',
     }),
-    JWT_ISSUER: optional(kind.text, { meaning: 'demanded issuer', later: true }),
-    JWT_AUDIENCE: optional(kind.text, { meaning: 'demanded audience', later: true }),
+    JWT_ISSUER: given(kind.text, {
+      default: 'meterflow',
+      meaning: 'demanded issuer; with JWT_JWKS_URL the one of its tokens',
+    }),
+    JWT_AUDIENCE: given(kind.text, { default: 'meterflow', meaning: 'demanded audience' }),
+    JWT_TTL_SECONDS: given(kind.integer(60, 86_400), {
+      default: '3600',
+      meaning: 'how long a login lasts',
+    }),
     MASTER_KEY: optional(kind.key32, {
       meaning: 'encrypts device secrets at rest, alike on all instances; unset: generated (demo)',
       secret: true,

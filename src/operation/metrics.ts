@@ -414,5 +414,11 @@ export const metrics = {
     labelNames: ['table'],
     registers,
   }),
+  refusedCalls: new Counter({
+    name: 'meterflow_refused_calls_total',
+    help: 'Calls with a token or key that does not hold, by reason: what was wrong with it',
+    labelNames: ['reason'],
+    registers,
+  }),
   databaseUp: new Gauge({ name: 'meterflow_database_up', help: '1 while the database answers', registers }),
 } as const;

@@ -21,6 +21,7 @@ import liveGateway from '../../nodes/live-gateway.js';
 import messageQuarantine from '../../nodes/message-quarantine.js';
 import messageStore from '../../nodes/message-store.js';
 import meterAuthBroker from '../../nodes/meter-auth-broker.js';
+import meterCallers from '../../nodes/meter-callers.js';
 import meterDatabase from '../../nodes/meter-database.js';
 import meterKeyring from '../../nodes/meter-keyring.js';
 import meterInbound from '../../nodes/meter-inbound.js';
@@ -103,6 +104,7 @@ const all: ((RED: NodeAPI) => void)[] = [
   meterLedger,
   meterQuery,
   meterRedis,
+  meterCallers,
   liveGateway,
   liveEvents,
   natsForward,
@@ -227,6 +229,7 @@ const configs = new Set([
   'meter-keyring',
   'meter-payments',
   'meter-redis',
+  'meter-callers',
   'live-gateway',
 ]);
 

@@ -153,9 +153,21 @@ describe('the environment', () => {
     ['a NATS user without password', { NATS_USER: 'u' }, /NATS_USER and NATS_PASSWORD/],
     [
       'two sources of JWT keys',
-      { JWT_SECRET: 'j'.repeat(16), JWT_JWKS_URL: 'https://x/keys' },
+      { JWT_SECRET: 'j'.repeat(16), JWT_JWKS_URL: 'https://x/keys', JWT_ISSUER: 'x' },
       /exclude each other/,
     ],
+    ['a key set without its issuer', { JWT_JWKS_URL: 'https://x/keys' }, /JWT_JWKS_URL needs JWT_ISSUER/],
+    [
+      'production with a short secret for tokens',
+      { ...production, JWT_SECRET: 'j'.repeat(31) },
+      /JWT_SECRET is not usable: the production profile needs at least 32 bytes/,
+    ],
+    [
+      'production with keys that anybody between may change',
+      { ...production, JWT_SECRET: '', JWT_JWKS_URL: 'http://login.example/keys', JWT_ISSUER: 'x' },
+      /JWT_JWKS_URL is http/,
+    ],
+    ['a login for two days', { JWT_TTL_SECONDS: '172800' }, /JWT_TTL_SECONDS/],
     ['energy for nothing', { TARIFF_PRICE_PER_UNIT: '0' }, /TARIFF_PRICE_PER_UNIT/],
     ['a time zone that is none', { BILLING_TIMEZONE: 'Africa/Atlantis' }, /BILLING_TIMEZONE/],
     ['a scheme in a host', { MQTT_BROKER_HOST: 'mqtt://broker' }, /MQTT_BROKER_HOST/],

@@ -1,0 +1,131 @@
+import { createHash } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import type { Database } from '../database/database.js';
+import { DomainError } from '../errors.js';
+import { logger } from '../operation/logging.js';
+import { metrics } from '../operation/metrics.js';
+import type { KnownCaller } from './caller.js';
+import {
+  selectAccount,
+  selectAccountOfEmail,
+  selectKey,
+  updateKeyUse,
+  type CallingAccount,
+  type CallingKey,
+} from './caller-store.js';
+import { credentialsOf } from './credentials.js';
+import { recent } from './recent.js';
+import { RefusedCall } from './refused-call.js';
+import type { Claims, Tokens } from './tokens.js';
+
+export interface CallersOptions {
+  /** Asked at each look: a redeploy brings a new one. */
+  readonly database: () => Database;
+  readonly tokens: Tokens;
+  /** The demo's admin; null where nobody is let in without a login. */
+  readonly stranger: KnownCaller | null;
+  /** Unix ms. */
+  readonly now?: () => number;
+}
+
+/** Who calls. */
+export interface Callers {
+  /**
+   * Null: nothing was sent. A change of an account or of a key holds after a second at the latest.
+   * @param query also `?access_token=`
+   * @throws DomainError UNAUTHORIZED, in the same words whatever was wrong; DATABASE_UNAVAILABLE, LOGIN_PROVIDER_UNAVAILABLE
+   */
+  identify(request: IncomingMessage, how?: { readonly query?: boolean }): Promise<KnownCaller | null>;
+  /** Who acts for those who sent nothing; null: nobody. */
+  readonly stranger: KnownCaller | null;
+  readonly tokens: Tokens;
+}
+
+/** Within the second that is promised, with time for the look itself. */
+const lookAgeMs = 800;
+const keyUseMs = 60_000;
+
+export function createCallers({ database, tokens, stranger, now = Date.now }: CallersOptions): Callers {
+  const accountOf = recent((id) => selectAccount(database(), id), { ageMs: lookAgeMs });
+  const accountOfEmail = recent((email) => selectAccountOfEmail(database(), email), { ageMs: lookAgeMs });
+  const keyOf = recent((digest) => selectKey(database(), digest), { ageMs: lookAgeMs });
+  const noted = recent((id) => noteUse(database(), id), { ageMs: keyUseMs });
+
+  async function person(token: string): Promise<KnownCaller> {
+    const claims = await tokens.verify(token);
+    const account = await accountOfClaims(claims);
+    if (account.disabled) throw new RefusedCall('account_disabled');
+    // Without a time of its own nobody knows whether it is older.
+    if (account.tokens_from !== null && (claims.issued_at ?? -Infinity) < account.tokens_from)
+      throw new RefusedCall('void');
+    const { id: user_id, email: name, role } = account;
+    return { kind: 'person', name, user_id, role, scopes: null, expires_at: claims.expires_at };
+  }
+
+  async function accountOfClaims({ subject, email }: Claims): Promise<CallingAccount> {
+    const bySubject = subject !== null && isUuid(subject) ? await accountOf(subject.toLowerCase()) : null;
+    // Only a provider of logins names people by their e-mail; its own names for them are often UUIDs, too.
+    const byEmail = tokens.issue === null && email !== null && isText(email);
+    const account = bySubject ?? (byEmail ? await accountOfEmail(email) : null);
+    if (account === null) throw new RefusedCall('account_unknown');
+    return account;
+  }
+
+  async function machine(secret: string): Promise<KnownCaller> {
+    const key = await keyOf(createHash('sha256').update(secret).digest('hex'));
+    if (key === null) throw new RefusedCall('key_unknown');
+    if (key.revoked) throw new RefusedCall('key_revoked');
+    if (key.expires_at !== null && key.expires_at <= now()) throw new RefusedCall('key_expired');
+    if (key.disabled) throw new RefusedCall('account_disabled');
+    if (now() - (key.last_used_at ?? 0) >= keyUseMs) await noted(key.id);
+    return callerOfKey(key);
+  }
+
+  return {
+    stranger,
+    tokens,
+    async identify(request, how) {
+      try {
+        const shown = credentialsOf(request, how);
+        if (shown === null) return null;
+        return await (shown.kind === 'key' ? machine(shown.secret) : person(shown.secret));
+      } catch (error) {
+        if (!(error instanceof RefusedCall)) throw error;
+        throw refused(request, error);
+      }
+    },
+  };
+}
+
+function callerOfKey({ name, user_id, role, scopes, expires_at }: CallingKey): KnownCaller {
+  return { kind: 'key', name: `key:${name}`, user_id, role: role ?? 'operator', scopes, expires_at };
+}
+
+/** That a key was used is for people to see: nobody is refused for it. */
+async function noteUse(database: Database, id: string): Promise<void> {
+  try {
+    await updateKeyUse(database, id);
+  } catch (error) {
+    logger('callers').debug({ err: error }, 'the use of a key was not noted');
+  }
+}
+
+function refused(request: IncomingMessage, { reason }: RefusedCall): DomainError {
+  metrics.refusedCalls.inc({ reason });
+  logger('callers').warn({ address: addressOf(request), reason }, 'call refused');
+  return new DomainError('UNAUTHORIZED', 'This login does not hold, or no longer: log in again.');
+}
+
+/** Behind express the one that TRUST_PROXY believes. */
+export function addressOf(request: IncomingMessage & { readonly ip?: string | undefined }): string | null {
+  return request.ip ?? request.socket.remoteAddress ?? null;
+}
+
+function isUuid(text: string): boolean {
+  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text);
+}
+
+/** PostgreSQL takes no NUL, and no e-mail is longer. */
+function isText(text: string): boolean {
+  return text.length <= 254 && !text.includes('\0');
+}
