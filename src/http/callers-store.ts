@@ -1,8 +1,8 @@
 import type { Session } from '../database/database.js';
 import type { Caller } from '../devices/audit.js';
 
-/** Where the demo's readings are minted to; nobody has a key to it. */
-const demoWallet = 'DemoWa11etMeterf1owNobodyHasAKeyToThisOne111';
+/** Where the demo's readings are minted to: an address of Solana that nobody has a key to. */
+const demoWallet = 'DemoWa11etMeterf1owNobodyHasAKeyToThisone111';
 
 /** The caller without a token in the demo profile ([S-1]): an admin. @returns its user id */
 export async function ensureDemoUser(session: Session): Promise<string> {
