@@ -23,6 +23,7 @@ import { exportToFlows } from './export.js';
 import { installFlows } from './flows.js';
 import { openFront } from './front.js';
 import { createGate } from './gate.js';
+import { checkMasterKey } from './master-key.js';
 import type { Runtime } from './node-red.js';
 import { startNodeRed } from './node-red.js';
 import type { Progress } from './progress.js';
@@ -62,6 +63,7 @@ export async function bringUp({ root, environment, progress, closing, stopping }
     );
     closing.add('broker claim', () => sole?.close() ?? Promise.resolve());
   }
+  await checkMasterKey(environment, database);
   const mqtt = await prepareAccounts(environment, database);
   await prepareTariff(environment, database, progress);
   const books = watchLedger(database);

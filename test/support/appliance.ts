@@ -50,6 +50,8 @@ export async function startAppliance(options: ApplianceOptions = {}): Promise<Ap
       MQTT_BROKER_PORT: String(mqttPort),
       // Mocks of a test's devices would mix with what it counts; tests about mocks turn them on.
       MOCK_SYNC: 'off',
+      // Appliances of one database share it; one with a data folder of its own makes its own.
+      ...(env['DATABASE_URL'] === undefined ? {} : { MASTER_KEY: '5a'.repeat(32) }),
       ...env,
     },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -112,7 +112,7 @@ describe('npm start', function () {
     }
   });
 
-  it('uses the PostgreSQL of DATABASE_URL, and lets only one embedded broker work on it [C-1]', async () => {
+  it('uses the PostgreSQL of DATABASE_URL, lets only one embedded broker work on it [C-1], and one MASTER_KEY', async () => {
     const database = await createTestDatabase();
     const { url } = database;
     const appliance = await startAppliance({ env: { ...quiet, DATABASE_URL: url, INSTANCE_ID: 'first' } });
@@ -123,6 +123,16 @@ describe('npm start', function () {
       assert.equal(await second.waitForExit(), 1);
       assert.match(second.output(), /Instance first already runs the embedded broker.*MQTT_BROKER_HOST/);
       await second.stop();
+      const env = {
+        ...quiet,
+        DATABASE_URL: url,
+        MQTT_BROKER_HOST: '127.0.0.1',
+        MASTER_KEY: '0f'.repeat(32),
+      };
+      const third = await startAppliance({ env, wait: false });
+      assert.equal(await third.waitForExit(), 1);
+      assert.match(third.output(), /^This database belongs to another MASTER_KEY: .*\.$/m);
+      await third.stop();
     } finally {
       await appliance.stop();
       await database.drop();
