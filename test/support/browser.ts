@@ -70,9 +70,14 @@ export interface NodeOnTab {
 /** Opens the editor on a tab with the panels at both sides folded away. */
 export async function openTab(page: Page, url: string, tab: string): Promise<void> {
   await page.goto(url);
-  await page.locator(`li.red-ui-tab[flowname="${tab}"] a`).click();
-  await page.locator('g.red-ui-flow-node-group').first().waitFor();
+  await showTab(page, tab);
   await page.evaluate(foldPanels);
+}
+
+/** In the editor that is open; returns when the tab's nodes are drawn, and no other's. */
+export async function showTab(page: Page, tab: string): Promise<void> {
+  await page.locator(`li.red-ui-tab[flowname="${tab}"] a`).click();
+  await page.waitForFunction(drawsOnly, tab);
 }
 
 export function nodesOnTab(page: Page): Promise<NodeOnTab[]> {
@@ -81,6 +86,14 @@ export function nodesOnTab(page: Page): Promise<NodeOnTab[]> {
 
 /** Runs inside the page, where `RED` is the editor. Told, not toggled: the server remembers the panels of the page before. */
 const foldPanels = `for (const action of ['core:toggle-sidebar', 'core:toggle-palette']) RED.actions.invoke(action, false)`;
+
+/** Runs inside the page: the node of each group drawn is on the tab, and each node of the tab has a group. */
+const drawsOnly = `(tab) => {
+  const active = RED.nodes.workspace(RED.workspaces.active());
+  const drawn = [...document.querySelectorAll('g.red-ui-flow-node-group')].map(({ id }) => id).sort();
+  const wanted = RED.nodes.filterNodes({ z: active?.id }).map(({ id }) => id).sort();
+  return active?.label === tab && drawn.length > 0 && drawn.join() === wanted.join();
+}`;
 
 /** Runs inside the page; `flow-node-error` is the editor's triangle for settings that are not valid. */
 const readNodes = `[...document.querySelectorAll('g.red-ui-flow-node-group')].map((group) => {
