@@ -13,7 +13,7 @@ import { c2bBody } from '../payments/callbacks.js';
 
 const secret = 'the-callback-secret-of-this-test';
 const examples = resolve(__dirname, '../../examples/live');
-const script = resolve(__dirname, '../../scripts/test-distributed-websocket.sh');
+const scripts = resolve(__dirname, '../../scripts');
 
 describe('Two instances of the appliance, one database, one Redis', function () {
   this.timeout(240_000);
@@ -44,13 +44,51 @@ describe('Two instances of the appliance, one database, one Redis', function () 
   });
 
   it('tell 100 listeners of each of every reading, once (scripts/test-distributed-websocket.sh)', async () => {
-    const { code, text } = await run(script, [one.url, other.url]);
+    const { code, text } = await run('test-distributed-websocket.sh', [one.url, other.url]);
     assert.equal(code, 0, text);
     assert.match(
       text,
       /100 listeners × 20 readings: 0 missed, 0 doubled[\s\S]*100 listeners × 20 readings: 0 missed, 0 doubled/,
     );
   });
+
+  const trials: readonly [script: string, expected: RegExp][] = [
+    [
+      'test-mqtt-ingestion.sh',
+      /1000 readings acknowledged .*\(first\)\n1000 .*\(again\)\nby the API: 1000 of 1000 stored, 0 twice/,
+    ],
+    [
+      'test-batch-api.sh',
+      /1000 readings: .* done after .* 1000 stored, 0 refused[\s\S]*by the API: 1000 of 1000 stored, 0 twice/,
+    ],
+  ];
+  for (const [script, expected] of trials) {
+    it(`store 1,000 readings of ten meters once (scripts/${script}), and remove the meters`, async () => {
+      // The API of one, the broker of the other.
+      const env = { BASE_URL: other.url, MQTT_PORT: String(one.mqttPort), SIGN: 'true' };
+      const { code, text } = await run(script, [], { ...env, DATABASE_URL: database.url });
+      assert.equal(code, 0, text);
+      assert.match(text, expected);
+      assert.match(text, /in the database: 1000 rows, 1000 different, 50\.0500 kWh\npassed\n$/);
+      assert.equal(await trialMeters(one), 0);
+    });
+
+    it(`are told when readings are not where they should be (scripts/${script})`, async () => {
+      const elsewhere = await createTestDatabase();
+      const env = { BASE_URL: one.url, MQTT_PORT: String(one.mqttPort), METERS: '2', READINGS: '4' };
+      const { code, text } = await run(script, [], { ...env, DATABASE_URL: elsewhere.url });
+      await elsewhere.drop();
+      assert.equal(code, 1, text);
+      assert.match(text, /by the API: 4 of 4 stored[\s\S]*wrong: the table has 0 rows[\s\S]*FAILED\n$/);
+      assert.equal(await trialMeters(one), 0);
+    });
+
+    it(`are told at once when nobody answers (scripts/${script})`, async () => {
+      const { code, text } = await run(script, [], { BASE_URL: 'http://127.0.0.1:1' });
+      assert.equal(code, 1, text);
+      assert.match(text, /No Meterflow answers at http:\/\/127\.0\.0\.1:1: npm start/);
+    });
+  }
 
   it('go on by themselves when Redis is killed, and together when it is back', async () => {
     const [here, there] = await Promise.all(
@@ -210,9 +248,19 @@ async function post({ url }: Pick<Appliance, 'url'>, path: string, body: object)
   assert.ok(answer.ok, `${path}: ${answer.status} ${await answer.text()}`);
 }
 
-function run(file: string, args: readonly string[]): Promise<{ code: number; text: string }> {
+async function trialMeters({ url }: Appliance): Promise<number> {
+  const answer = await fetch(`${url}/devices?search=TRIAL-`);
+  return ((await answer.json()) as { total: number }).total;
+}
+
+function run(
+  script: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<{ code: number; text: string }> {
   return new Promise((settle) => {
-    execFile(file, [...args], { timeout: 120_000 }, (error, out, err) => {
+    const options = { timeout: 120_000, env: { ...process.env, ...env } };
+    execFile(join(scripts, script), [...args], options, (error, out, err) => {
       settle({ code: error === null ? 0 : Number(error.code ?? 1), text: out + err });
     });
   });
