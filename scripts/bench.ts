@@ -1,10 +1,12 @@
 /**
- * npm run bench [-- --quick] [--only NAME]… [--meters N]: the product beside a stock Node-RED flow and an expert's script,
+ * npm run bench [-- --quick] [--only NAME]… [--meters N] [--rows N]…: the product beside a stock Node-RED flow and an expert's script,
  * with the same readings, one after the other on this machine. The result is also written to artifacts/bench/.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { measureApi } from '../test/bench/api.js';
+import { apiFaultsOf } from '../test/bench/api/table.js';
 import { compete, type Entry } from '../test/bench/contest.js';
 import { measureCrowd } from '../test/bench/crowd.js';
 import { measureEd25519 } from '../test/bench/ed25519.js';
@@ -39,8 +41,9 @@ const full = {
   events: { seconds: 10 },
   mocks: { counts: [1_000, 10_000], seconds: 30 },
   live: { seconds: 15 },
+  api: { perSecond: 500, seconds: 20, everyMinutes: 15 },
   forward: { meters: 500, seconds: 10, rounds: 3 },
-  series: { rows: [1_000_000, 10_000_000], questions: 300 },
+  series: { rows: [1_000_000, 10_000_000], questions: 200 },
 } satisfies Lengths & Record<string, unknown>;
 const quick = {
   warmUpSeconds: 1,
@@ -57,8 +60,9 @@ const quick = {
   events: { seconds: 4 },
   mocks: { counts: [1_000], seconds: 6 },
   live: { seconds: 4 },
+  api: { perSecond: 500, seconds: 5, everyMinutes: 60 },
   forward: { meters: 500, seconds: 4, rounds: 1 },
-  series: { rows: [200_000, 1_000_000], questions: 100 },
+  series: { rows: [1_000_000], questions: 50 },
 } satisfies Lengths & Record<string, unknown>;
 const folder = resolve(__dirname, '../artifacts/bench');
 
@@ -68,6 +72,7 @@ async function main(): Promise<void> {
       quick: { type: 'boolean', default: false },
       only: { type: 'string', multiple: true },
       meters: { type: 'string', default: '500' },
+      rows: { type: 'string', multiple: true },
     },
   });
   const meters = Number(values.meters);
@@ -95,7 +100,11 @@ async function main(): Promise<void> {
   const forward = wanted('forward')
     ? await measureForward({ ...lengths.forward, log: heading('forward') })
     : null;
-  const series = wanted('series') ? await measureSeries({ ...lengths.series, log: heading('series') }) : null;
+  const rows = values.rows?.map(rowsOf) ?? lengths.series.rows;
+  const series = wanted('series')
+    ? await measureSeries({ ...lengths.series, rows, log: heading('series') })
+    : null;
+  const api = wanted('api') ? await measureApi({ ...lengths.api, log: heading('api') }) : null;
   const at = new Date().toISOString();
   const mode = values.quick ? 'quick' : 'full';
   const report: Report = {
@@ -116,6 +125,7 @@ async function main(): Promise<void> {
     live,
     events,
     forward,
+    api,
   };
   const file = join(folder, `${at.replaceAll(':', '-')}.json`);
   await mkdir(folder, { recursive: true });
@@ -132,8 +142,17 @@ async function main(): Promise<void> {
     throw new Error(`Changes of devices that were never told, or in the wrong order: ${untold}`);
   const unforwarded = forward === null ? '' : unforwardedOf(forward);
   if (unforwarded !== '') throw new Error(`Accepted means forwarded: ${unforwarded}`);
+  const apiFaults = api === null ? '' : apiFaultsOf(api);
+  if (apiFaults !== '') throw new Error(`A 201 means stored, and yet: ${apiFaults}`);
   if (faults !== '') throw new Error(`Somebody was told what is not true:\n${faults}`);
   if (lost.length > 0) throw new Error(`A PUBACK means committed, and yet lost: ${lost.join(', ')}`);
+}
+
+/** `100m`, `500k` or a number. */
+function rowsOf(text: string): number {
+  const [, digits, unit = ''] = /^(\d+)([km]?)$/i.exec(text) ?? [];
+  if (digits === undefined) throw new Error(`--rows ${text}: a number is wanted, or one like 500k or 100m`);
+  return Number(digits) * ({ k: 1e3, m: 1e6 }[unit.toLowerCase()] ?? 1);
 }
 
 /** Says the title and answers what says the lines below it. */

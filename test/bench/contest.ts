@@ -1,12 +1,9 @@
-import { rmSync } from 'node:fs';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { startEmbeddedServer } from '../../src/database/embedded-server.js';
-import type { EmbeddedServer } from '../../src/database/embedded-server.js';
 import type { Contestant } from './contestants/contestant.js';
 import { meterIdOf, planFrom } from './load/reading-plan.js';
 import { measure, type Lengths, type Measurements, type Scene } from './measure.js';
+import { withServer } from './server.js';
 
 export interface Entry extends Measurements {
   readonly name: string;
@@ -44,25 +41,4 @@ export function onStage<T>(
       await running.stop();
     }
   });
-}
-
-/** A PostgreSQL as the product starts it, in a folder that goes with it. */
-export async function withServer<T>(
-  work: (server: EmbeddedServer, folder: string) => Promise<T>,
-): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), 'meterflow-bench-'));
-  const server = await startEmbeddedServer({ dataDir: join(folder, 'database'), log: () => undefined });
-  // When the bench is interrupted: nothing of it stays behind.
-  const kill = (): void => {
-    process.kill(server.pid, 'SIGINT');
-    rmSync(folder, { recursive: true, force: true });
-  };
-  process.once('exit', kill);
-  try {
-    return await work(server, folder);
-  } finally {
-    process.off('exit', kill);
-    await server.stop();
-    await rm(folder, { recursive: true, force: true });
-  }
 }

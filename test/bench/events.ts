@@ -3,13 +3,13 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openDatabase, type Database } from '../../src/database/database.js';
 import { startFaultProxy } from '../support/fault-proxy.js';
-import { withServer } from './contest.js';
 import { startMosquitto } from './contestants/mosquitto.js';
 import { openEventEars } from './events/ears.js';
 import { ourEvents, plainEvents, type EventsHouse, type Place } from './events/houses.js';
 import type { EventsEntry, EventsMeasured, EventsReport } from './events/measured.js';
 import { devicesCount } from './events/plan.js';
 import { openEventsStage, unixMs } from './events/stage.js';
+import { withServer } from './server.js';
 
 export interface EventsOptions {
   readonly seconds: number;

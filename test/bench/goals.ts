@@ -1,3 +1,4 @@
+import type { ApiReport } from './api/measured.js';
 import type { EventsReport } from './events/measured.js';
 import type { ForwardReport } from './forward/measured.js';
 import { slowdownOf } from './forward/table.js';
@@ -18,7 +19,7 @@ export interface Goal {
 }
 
 export function goalsOf(report: Report): Goal[] {
-  const { entries, crowd, growth, ed25519, prepaid, injections, series, mocks, events, forward, live } =
+  const { entries, crowd, growth, ed25519, prepaid, injections, series, mocks, events, forward, live, api } =
     report;
   const entryOf = (word: string) => entries.find(({ name }) => name.includes(word));
   const ours = entryOf(' signed');
@@ -118,6 +119,7 @@ export function goalsOf(report: Report): Goal[] {
     ...(forward === null ? [] : forwardGoals(forward)),
     ...(mocks === null ? [] : mockGoals(mocks)),
     ...(live === null ? [] : liveGoals(live)),
+    ...(api === null ? [] : apiGoals(api)),
   ];
 }
 
@@ -197,12 +199,28 @@ function liveGoals({ ours, stock, relay }: LiveReport): Goal[] {
   ];
 }
 
+function apiGoals({ perSecond, entries }: ApiReport): Goal[] {
+  const [ours, ...peers] = entries;
+  if (ours === undefined) return [];
+  const name = `${perSecond} API calls/s`;
+  return [
+    ms(`p95 of ${name}`, ours.latency.p95, 50),
+    ...peers.map((peer) =>
+      ratio(`the same ÷ ${peer.name}'s`, ours.latency.p95 ?? Number.NaN, peer.latency.p95 ?? Number.NaN),
+    ),
+    ms(`p99 of ${name}`, ours.latency.p99, 150),
+    atMost('readings answered with 201 and lost, or wrong', ours.lost + ours.wrong, '', 0),
+  ];
+}
+
 function seriesGoals({ entries }: SeriesReport): Goal[] {
   return entries.flatMap(({ rows, compared }) =>
     compared
       .filter(({ question }) => question.startsWith('a month'))
-      .map(({ question, ours }) =>
-        ms(`p95 of ${question}, ${rows.toLocaleString('en-US')} rows`, ours.p95, 50),
+      .flatMap(({ question, ours }) =>
+        (['cold', 'warm'] as const).map((how) =>
+          ms(`p95 of ${question}, ${rows.toLocaleString('en-US')} rows, ${how}`, ours[how].p95, 50),
+        ),
       ),
   );
 }

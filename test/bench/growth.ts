@@ -2,12 +2,13 @@ import { openDatabase, type Database } from '../../src/database/database.js';
 import { migrate } from '../../src/database/migrate.js';
 import type { Reading } from '../../src/readings/reading.js';
 import { createReadingWriter, type ReadingWriter } from '../../src/readings/writer.js';
-import { onStage, withServer } from './contest.js';
+import { onStage } from './contest.js';
 import { signed } from './contestants/ours.js';
 import { startLoad } from './load/load.js';
 import { energyOf, meterIdOf } from './load/reading-plan.js';
 import { measureStep, type Measured } from './measure.js';
 import { cpuSeconds } from './process-tree.js';
+import { withServer } from './server.js';
 
 /** What a reading costs on an empty table and on a large one. */
 export interface Growth {

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { EmbeddedServer } from '../../src/database/embedded-server.js';
 import { insertsSoFar } from './contestants/peer-table.js';
 import type { Running } from './contestants/contestant.js';
 import { startLoad, type Load, type Step } from './load/load.js';
 import { percentile } from './load/latency-histogram.js';
 import type { ReadingPlan } from './load/reading-plan.js';
 import { countLost } from './loss.js';
+import type { BenchServer } from './server.js';
 import { cpuSeconds, memoryMiB, watchMemory } from './process-tree.js';
 
 export interface Lengths {
@@ -62,7 +62,7 @@ const stillDeadlineMs = 90_000;
 
 export interface Scene {
   readonly running: Running;
-  readonly server: EmbeddedServer;
+  readonly server: BenchServer;
   readonly databaseUrl: string;
   readonly plan: ReadingPlan;
   readonly log: (line: string) => void;

@@ -4,13 +4,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { openDatabase, type Database } from '../../src/database/database.js';
 import { generateSecret, hashSecret } from '../../src/devices/credentials.js';
 import { mockRatings } from '../../src/mocks/mock-types.js';
-import { withServer } from './contest.js';
 import { startChild } from './contestants/child.js';
 import type { Running } from './contestants/contestant.js';
 import { unsigned } from './contestants/ours.js';
 import type { MockCrowd, MocksReport } from './mocks/measured.js';
 import { openFilesMax } from './open-files.js';
 import { cpuSeconds, memoryMiB } from './process-tree.js';
+import { withServer } from './server.js';
 
 interface Lengths {
   readonly seconds: number;

@@ -1,4 +1,6 @@
 import { cpus, totalmem } from 'node:os';
+import type { ApiReport } from './api/measured.js';
+import { apiNotes, apiTable } from './api/table.js';
 import type { Entry } from './contest.js';
 import type { Crowd } from './crowd.js';
 import type { Ed25519Speed } from './ed25519.js';
@@ -39,6 +41,7 @@ export interface Report {
   readonly forward: ForwardReport | null;
   readonly mocks: MocksReport | null;
   readonly live: LiveReport | null;
+  readonly api: ApiReport | null;
 }
 
 type Row = readonly [
@@ -87,6 +90,7 @@ export function table(report: Report): string {
     ...forwardPart(report),
     ...mocksPart(report),
     ...livePart(report),
+    ...apiPart(report),
     ...(goals.length === 0 ? [] : ['', ...goals]),
   ].join('\n');
   if (first === undefined) return lines;
@@ -128,6 +132,10 @@ function eventsPart({ events }: Report): string[] {
 
 function livePart({ live }: Report): string[] {
   return live === null ? [] : ['', ...aligned(liveTable(live)).split('\n'), '', ...liveNotes(live)];
+}
+
+function apiPart({ api }: Report): string[] {
+  return api === null ? [] : ['', ...aligned(apiTable(api)).split('\n'), '', ...apiNotes(api)];
 }
 
 function seriesPart({ series }: Report): string[] {

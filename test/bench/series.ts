@@ -1,28 +1,32 @@
 import assert from 'node:assert/strict';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { openDatabase, type Database } from '../../src/database/database.js';
 import { migrate } from '../../src/database/migrate.js';
-import type { Reading } from '../../src/readings/reading.js';
-import { createReadingWriter } from '../../src/readings/writer.js';
-import { createStatistics, type Statistics } from '../../src/statistics/statistics.js';
 import { keepUp } from '../../src/statistics/upkeep.js';
-import { withServer } from './contest.js';
-import { energyOf, meterIdOf } from './load/reading-plan.js';
-import { dayMs, days, fillSeries } from './series/fill.js';
-import type { Compared, SeriesEntry, SeriesReport, Times } from './series/measured.js';
+import { ourApi, plainApi, type ApiContestant } from './api/houses.js';
+import { withServer, type BenchServer } from './server.js';
+import { watchNeighbours } from './neighbours.js';
+import { ask, timesOf, type Asked } from './series/asking.js';
+import { dayMs, fillHistory, userIdOf, type History } from './load/history.js';
+import { costOfLate } from './series/late.js';
+import type { SeriesEntry, SeriesReport } from './series/measured.js';
+import { questionsOf, type SeriesQuestion } from './series/questions.js';
 
 export interface SeriesOptions {
   /** Of each table. */
   readonly rows: readonly number[];
-  /** How often each question is put, of a different meter each time. */
+  /** How many different meters each question is put of. */
   readonly questions: number;
   readonly log: (line: string) => void;
 }
 
-const { signal } = new AbortController();
-const zone = 'Africa/Nairobi';
-const sweeps = 9;
+/** A month, and the days before and after it that a span touches. */
+const days = 40;
+const yearMeters = 20;
+const timeoutMs = 1_800_000;
 
-/** Statistics beside the plain group by over the same table. @throws when the two answer differently */
+/** Statistics over HTTP, beside a plain server over the same table. @throws when the two answer differently */
 export async function measureSeries({ rows, questions, log }: SeriesOptions): Promise<SeriesReport> {
   const entries: SeriesEntry[] = [];
   for (const wanted of rows) entries.push(await measureTable(wanted, questions, log));
@@ -30,191 +34,129 @@ export async function measureSeries({ rows, questions, log }: SeriesOptions): Pr
 }
 
 function measureTable(wanted: number, questions: number, log: SeriesOptions['log']): Promise<SeriesEntry> {
-  return withServer(async (server) => {
-    const database = openDatabase({ url: server.url, queryTimeoutMs: 600_000 });
-    try {
-      await migrate(database);
-      const meters = Math.ceil(wanted / (days * 96));
-      const until = Math.floor(Date.now() / 3_600_000) * 3_600_000;
-      await fillSeries(database, meters, until);
-      const count = await numberOf(database, 'select count(*) from meter_readings');
-      const begun = performance.now();
-      const upkeep = keepUp(database, { everyMs: 1e9, changesEveryMs: 1e9 });
-      await upkeep.ready;
-      const sealSeconds = (performance.now() - begun) / 1_000;
-      await upkeep.stop();
-      await database.query({ text: 'vacuum analyze meter_stats_hourly, meter_stats_daily' });
-      const sealed = await numberOf(database, 'select sum(reading_count) from meter_stats_daily');
-      log(`${count} rows of ${meters} meters, ${sealed} written down in ${sealSeconds.toFixed(1)} s`);
-      const compared = await compare(database, meters, questions, until);
-      for (const { question, ours, plain } of compared)
-        log(`  ${question}: p95 ${ours.p95.toFixed(1)} ms, plain ${plain.p95.toFixed(1)} ms`);
-      return {
-        rows: count,
-        meters,
-        tableMiB: await sizeOf(database, ['meter_readings']),
-        writtenMiB: await sizeOf(database, ['meter_stats_hourly', 'meter_stats_daily']),
-        sealedRowsPerSecond: sealed / sealSeconds,
-        compared,
-        freshMicroseconds: await costOf(database, meters, until + 60_000),
-        lateMicroseconds: await costOf(database, meters, until - 20 * dayMs + 60_000),
-      };
-    } finally {
-      await database.close();
-    }
-  });
-}
-
-async function compare(
-  database: Database,
-  meters: number,
-  questions: number,
-  until: number,
-): Promise<Compared[]> {
-  const statistics = createStatistics(database);
-  const start = until - 31 * dayMs;
-  const span = { start, end: until };
-  const month = (unit: 'hour' | 'day', time_zone: string) => ({
-    ours: async (meter: string) =>
-      figures(
-        await (unit === 'hour'
-          ? statistics.hourly(meter, span)
-          : statistics.daily(meter, { ...span, time_zone })),
-      ),
-    plain: (meter: string) => plainMonth(database, meter, unit, time_zone, start, until),
-  });
-  const whole = {
-    ours: () => numberOf(database, fleet(until, 'meter_daily_stats', 'day_bucket')),
-    plain: () => numberOf(database, fleet(until, plainDays, 'day_bucket')),
-  };
-  const totals = {
-    ours: async () => (await statistics.totals({ name: 'bench' })).total_kwh,
-    plain: () =>
-      numberOf(
-        database,
-        `select sum(kwh_amount) from meter_readings where user_id = (select id from users where email = 'bench')`,
-      ),
-  };
-  return [
-    await both('a month of one meter by hour', month('hour', 'UTC'), meters, questions),
-    await both(`a month of one meter by day, ${zone}`, month('day', zone), meters, questions),
-    await both('totals of a user with 10 meters', totals, meters, Math.min(questions, 40)),
-    await both('30 days of all meters by day', whole, meters, 3),
-  ];
-}
-
-interface Sides {
-  readonly ours: (meter: string) => Promise<unknown>;
-  readonly plain: (meter: string) => Promise<unknown>;
-}
-
-async function both(question: string, sides: Sides, meters: number, questions: number): Promise<Compared> {
-  // A prime step: no meter soon again, neighbours never one after the other.
-  const meterOf = (turn: number): string => meterIdOf((turn * 7_919) % meters);
-  assert.deepEqual(
-    await sides.ours(meterOf(1)),
-    await sides.plain(meterOf(1)),
-    `${question}: not the same answer`,
-  );
-  return {
-    question,
-    ours: await timesOf(sides.ours, meterOf, questions),
-    plain: await timesOf(sides.plain, meterOf, questions),
-  };
-}
-
-async function timesOf(
-  ask: (meter: string) => Promise<unknown>,
-  meterOf: (turn: number) => string,
-  questions: number,
-): Promise<Times> {
-  const times: number[] = [];
-  for (let turn = 0; turn < questions; turn += 1) {
-    const begun = performance.now();
-    await ask(meterOf(turn));
-    times.push(performance.now() - begun);
-  }
-  const sorted = times.toSorted((a, b) => a - b);
-  const at = (share: number): number =>
-    sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
-  return { p50: at(0.5), p95: at(0.95) };
-}
-
-async function plainMonth(
-  database: Database,
-  meter: string,
-  unit: 'hour' | 'day',
-  time_zone: string,
-  start: number,
-  end: number,
-): Promise<number[]> {
-  const { rows } = await database.query<{ total: number; readings: number }>({
-    text: `select date_trunc($2, reading_timestamp, $3) as bucket, count(*)::float8 as readings,
-                  sum(kwh_amount)::float8 as total, round(avg(kwh_amount), 4)::float8 as mean,
-                  min(kwh_amount)::float8 as least, max(kwh_amount)::float8 as most
-             from meter_readings
-            where meter_id = $1 and reading_timestamp >= date_trunc($2, $4::timestamptz, $3) and reading_timestamp < $5::timestamptz
-            group by 1 order by 1`,
-    values: [meter, unit, time_zone, new Date(start).toISOString(), new Date(end).toISOString()],
-  });
-  return rows.flatMap(({ readings, total }) => [readings, total]);
-}
-
-type Buckets = Awaited<ReturnType<Statistics['hourly']>> | Awaited<ReturnType<Statistics['daily']>>;
-
-function figures({ rows }: Buckets): number[] {
-  return rows.flatMap(({ reading_count, total_kwh }) => [reading_count, total_kwh]);
-}
-
-const plainDays = `(select meter_id, date_trunc('day', reading_timestamp, 'UTC') as day_bucket, count(*) as reading_count,
-                          sum(kwh_amount) as total_kwh, round(avg(kwh_amount), 4) as avg_kwh, min(kwh_amount) as min_kwh,
-                          max(kwh_amount) as max_kwh
-                     from meter_readings where reading_timestamp >= $from and reading_timestamp < $to group by 1, 2) d`;
-
-/** Every figure is asked for, so that none is left out of the work. */
-function fleet(until: number, table: string, time: string): string {
-  const end = Math.floor(until / dayMs) * dayMs;
-  const [from, to] = [end - 30 * dayMs, end].map((at) => `'${new Date(at).toISOString()}'::timestamptz`);
-  const rows = table.replace('$from', from ?? '').replace('$to', to ?? '');
-  return `select sum(reading_count + total_kwh + avg_kwh + min_kwh + max_kwh) from ${rows}
-           where ${time} >= ${from} and ${time} < ${to}`;
-}
-
-/** A thousand readings or more, sweep after sweep a minute later. */
-async function costOf(database: Database, meters: number, from: number): Promise<number> {
-  const writer = createReadingWriter(database, { spacingSeconds: 1 });
-  const costs: number[] = [];
-  const rounds = Math.min(25, Math.ceil(1_000 / meters));
-  for (let sweep = 0; sweep < sweeps; sweep += 1) {
-    const time = from + sweep * 60_000;
-    const readings = Array.from({ length: rounds * meters }, (_, index) =>
-      readingOf(index % meters, time + 2_000 * Math.floor(index / meters)),
+  return withServer(async (server, folder) => {
+    const history = historyOf(wanted);
+    const filled = await withDatabase(server, (database) => fill(database, history));
+    log(
+      `${filled.rows} rows of ${history.meters} meters in ${filled.fillSeconds.toFixed(1)} s, ` +
+        `${Math.round(filled.sealedRowsPerSecond)} written down a second`,
     );
-    const begun = performance.now();
-    const { stored } = await writer.store(readings, { signal });
-    if (stored.length !== readings.length)
-      throw new Error(`Of ${readings.length} readings ${stored.length} were stored.`);
-    costs.push(((performance.now() - begun) * 1_000) / readings.length);
-  }
-  return costs.toSorted((a, b) => a - b)[Math.floor(sweeps / 2)] ?? 0;
+    const asked = questionsOf(history, questions);
+    const neighbours = watchNeighbours([process.pid]);
+    const [ours, plain] = [
+      await askCold(server, join(folder, 'ours'), ourApi, asked),
+      await askCold(server, join(folder, 'plain'), plainApi, asked),
+    ];
+    const { cores: othersCores } = neighbours.stop();
+    const compared = asked.map(({ name, different }, index) => {
+      const [mine, its] = [ours[index], plain[index]];
+      if (mine === undefined || its === undefined) throw new Error(`${name} was not asked`);
+      assert.deepEqual(mine.first, its.first, `${name}: not the same answer`);
+      return { question: name, asked: different, ours: coldAndWarm(mine), plain: coldAndWarm(its) };
+    });
+    for (const { question, ours: mine, plain: its } of compared)
+      log(
+        `  ${question}: cold p95 ${mine.cold.p95.toFixed(1)} ms, warm ${mine.warm.p95.toFixed(1)} ms; ` +
+          `plain ${its.cold.p95.toFixed(1)} and ${its.warm.p95.toFixed(1)} ms`,
+      );
+    const costs = await withDatabase(server, async (database) => ({
+      fleet: await fleetOf(database, history, wanted > 20_000_000 ? 1 : 3),
+      late: await costOfLate(database, history),
+    }));
+    return { ...filled, meters: history.meters, compared, ...costs, othersCores };
+  });
 }
 
-function readingOf(index: number, time: number): Reading {
-  const meter_id = meterIdOf(index);
+function historyOf(rows: number): History {
+  const until = Math.floor(Date.now() / 3_600_000) * 3_600_000;
+  const meters = Math.max(100, Math.ceil(rows / (days * 96)));
+  return { meters, days, everyMinutes: 15, yearMeters, users: 1, metersOfUser: 100, until };
+}
+
+type Filled = Pick<SeriesEntry, 'rows' | 'fillSeconds' | 'tableMiB' | 'writtenMiB' | 'sealedRowsPerSecond'>;
+
+async function fill(database: Database, history: History): Promise<Filled> {
+  await migrate(database);
+  const begun = performance.now();
+  await fillHistory(database, history);
+  const fillSeconds = (performance.now() - begun) / 1_000;
+  const rows = await numberOf(database, 'select count(*) from meter_readings');
+  const sealing = performance.now();
+  const upkeep = keepUp(database, { everyMs: 1e9, changesEveryMs: 1e9 });
+  await upkeep.ready;
+  const sealSeconds = (performance.now() - sealing) / 1_000;
+  await upkeep.stop();
+  await database.query({ text: 'vacuum analyze meter_stats_hourly, meter_stats_daily' });
+  await database.query({ text: 'checkpoint' });
   return {
-    delivery: 0,
-    part: 0,
-    device_id: meter_id,
-    meter_id,
-    user_id: null,
-    energy: energyOf(index),
-    time,
-    source: 'mqtt',
-    topic: `meters/${meter_id}/readings`,
-    qos: 1,
-    payload: '',
-    received_at: time,
+    rows,
+    fillSeconds,
+    tableMiB: await sizeOf(database, ['meter_readings']),
+    writtenMiB: await sizeOf(database, ['meter_stats_hourly', 'meter_stats_daily']),
+    sealedRowsPerSecond:
+      (await numberOf(database, 'select sum(reading_count) from meter_stats_daily')) / sealSeconds,
   };
+}
+
+/** PostgreSQL and the kernel forget first what the one before has read. */
+async function askCold(
+  server: BenchServer,
+  folder: string,
+  contestant: ApiContestant,
+  questions: readonly SeriesQuestion[],
+): Promise<Asked[]> {
+  await server.chill();
+  await mkdir(folder);
+  const house = await contestant.start({ databaseUrl: server.url, folder });
+  try {
+    const all: Asked[] = [];
+    for (const question of questions) all.push(await ask(house.url, question, { 'x-user-id': userIdOf(0) }));
+    return all;
+  } finally {
+    await house.stop();
+  }
+}
+
+function coldAndWarm({ cold, warm }: Asked) {
+  return { cold: timesOf(cold), warm: timesOf(warm) };
+}
+
+/** Every figure is asked for, so that none is left out of the work. @throws when the two differ */
+async function fleetOf(
+  database: Database,
+  { until }: History,
+  rounds: number,
+): Promise<SeriesEntry['fleet']> {
+  const end = Math.floor(until / dayMs) * dayMs;
+  const [from, to] = [end - 30 * dayMs, end].map((time) => `'${new Date(time).toISOString()}'::timestamptz`);
+  const plainDays = `(select meter_id, date_trunc('day', reading_timestamp, 'UTC') as day_bucket, count(*) as reading_count,
+      sum(kwh_amount) as total_kwh, round(avg(kwh_amount), 4) as avg_kwh, min(kwh_amount) as min_kwh, max(kwh_amount) as max_kwh
+      from meter_readings where reading_timestamp >= ${from} and reading_timestamp < ${to} group by 1, 2) d`;
+  const best = async (table: string): Promise<{ ms: number; sum: number }> => {
+    const text = `select sum(reading_count + total_kwh + avg_kwh + min_kwh + max_kwh) from ${table}
+                   where day_bucket >= ${from} and day_bucket < ${to}`;
+    let ms = Number.POSITIVE_INFINITY;
+    let sum = 0;
+    for (let round = 0; round < rounds; round += 1) {
+      const begun = performance.now();
+      sum = await numberOf(database, text);
+      ms = Math.min(ms, performance.now() - begun);
+    }
+    return { ms, sum };
+  };
+  const [ours, plain] = [await best('meter_daily_stats'), await best(plainDays)];
+  assert.equal(ours.sum, plain.sum, '30 days of all meters: not the same answer');
+  return { ours: ours.ms, plain: plain.ms };
+}
+
+async function withDatabase<T>(server: BenchServer, work: (database: Database) => Promise<T>): Promise<T> {
+  const database = openDatabase({ url: server.url, queryTimeoutMs: timeoutMs });
+  try {
+    await database.ready(20_000);
+    return await work(database);
+  } finally {
+    await database.close();
+  }
 }
 
 async function sizeOf(database: Database, tables: readonly string[]): Promise<number> {

@@ -119,7 +119,7 @@ async function startOurs(
 }
 
 /** BENCH_NODE_OPTIONS=--cpu-prof shows where the time goes. */
-function profiling(): Record<string, string> {
+export function profiling(): Record<string, string> {
   const options = process.env['BENCH_NODE_OPTIONS'];
   return options === undefined ? {} : { NODE_OPTIONS: options };
 }
