@@ -17,18 +17,23 @@ describe('readings while something is killed', function () {
   let appliance: Appliance;
   let access: MeterAccess[];
   let senders: SendingMeter[] = [];
+  let round = 0;
 
-  beforeEach(async () => {
+  before(async () => {
     dataDir = await mkdtemp(join(tmpdir(), 'meterflow-kill-'));
     appliance = await startAppliance({ dataDir, env: { VIRTUAL_METERS: '0' } });
-    access = await registerMeters(appliance.port, 'KILL', meters);
+  });
+  after(async () => {
+    await appliance?.stop();
+    await rm(dataDir, { recursive: true, force: true });
   });
 
+  beforeEach(async () => {
+    access = await registerMeters(appliance.port, `KILL${++round}`, meters);
+  });
   afterEach(async () => {
     await Promise.all(senders.map((sender) => sender.end()));
     senders = [];
-    await appliance.stop();
-    await rm(dataDir, { recursive: true, force: true });
   });
 
   function sendAll(spreadMs: number): void {
