@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Node, NodeAPI, NodeDef } from 'node-red';
 import type { Callers } from '../src/callers/callers.js';
+import type { Passwords } from '../src/callers/passwords.js';
 import { acquireCallers, isOpen, type HeldCallers } from '../src/callers/runtime.js';
 import type { Database } from '../src/database/database.js';
 import { DomainError } from '../src/errors.js';
@@ -23,6 +24,7 @@ interface Credentials {
 /** Who may call, for the nodes that judge callers, log them in and look after their accounts. */
 export interface CallersResource {
   readonly callers: Callers;
+  readonly passwords: Passwords;
   readonly database: Database;
 }
 
@@ -52,7 +54,7 @@ export default function (RED: NodeAPI): void {
         },
         database,
       );
-      const resource = { callers: shared.callers, database };
+      const resource = { callers: shared.callers, passwords: shared.passwords, database };
       held.set(resource, shared);
       return resource;
     },

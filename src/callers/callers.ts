@@ -17,6 +17,7 @@ import { credentialsOf } from './credentials.js';
 import { recent } from './recent.js';
 import { RefusedCall } from './refused-call.js';
 import type { Claims, Tokens } from './tokens.js';
+import { isUuid } from '../uuid.js';
 
 export interface CallersOptions {
   /** Asked at each look: a redeploy brings a new one. */
@@ -119,10 +120,6 @@ function refused(request: IncomingMessage, { reason }: RefusedCall): DomainError
 /** Behind express the one that TRUST_PROXY believes. */
 export function addressOf(request: IncomingMessage & { readonly ip?: string | undefined }): string | null {
   return request.ip ?? request.socket.remoteAddress ?? null;
-}
-
-function isUuid(text: string): boolean {
-  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text);
 }
 
 /** PostgreSQL takes no NUL, and no e-mail is longer. */

@@ -2,6 +2,7 @@ import type { Database } from '../database/database.js';
 import { DomainError } from '../errors.js';
 import type { KnownCaller } from './caller.js';
 import { createCallers, type Callers } from './callers.js';
+import { createPasswords, type Passwords } from './passwords.js';
 import { createTokens, type TokenSettings } from './tokens.js';
 
 /** What makes two of them the same. */
@@ -13,11 +14,14 @@ export interface CallerSettings extends TokenSettings {
 /** Given back by `release`, once. */
 export interface HeldCallers {
   readonly callers: Callers;
+  /** The bound on hashes at once is the process's. */
+  readonly passwords: Passwords;
   release(): void;
 }
 
 interface Shared {
   readonly callers: Callers;
+  readonly passwords: Passwords;
   /** Of those who hold it, the latest last. */
   readonly databases: Database[];
 }
@@ -32,6 +36,7 @@ export function acquireCallers(settings: CallerSettings, database: Database): He
   present.databases.push(database);
   return {
     callers: present.callers,
+    passwords: present.passwords,
     release() {
       const at = present.databases.indexOf(database);
       if (at >= 0) present.databases.splice(at, 1);
@@ -51,7 +56,7 @@ function open(settings: CallerSettings): Shared {
     tokens: createTokens(settings),
     stranger: isOpen(settings.access) ? demo : null,
   });
-  return { callers, databases };
+  return { callers, passwords: createPasswords(), databases };
 }
 
 export function isOpen(access: string): boolean {

@@ -420,5 +420,11 @@ export const metrics = {
     labelNames: ['reason'],
     registers,
   }),
+  logins: new Counter({
+    name: 'meterflow_logins_total',
+    help: 'Tries to log in with e-mail and password: granted, refused, locked',
+    labelNames: ['outcome'],
+    registers,
+  }),
   databaseUp: new Gauge({ name: 'meterflow_database_up', help: '1 while the database answers', registers }),
 } as const;

@@ -53,6 +53,17 @@ const injection = 'POST /api/inject_token';
 const token = '54158492421732529281';
 const mint = 'POST /api/admin/meters/mint-from-reading';
 const mintRequest = 'GET /api/admin/meters/mint-requests/{id}';
+const logIn = 'POST /api/auth/token';
+const users = '/api/admin/users';
+const apiKeys = '/api/admin/api-keys';
+/** An account and a key that could be made; whoever logs in with it is refused. */
+const account = {
+  email: 'olga@example.org',
+  password: 'correct horse, battery staple',
+  role: 'operator',
+  name: 'grafana',
+  scopes: ['live'],
+};
 /** As the simulated meter-management system takes it: 0012 reaches no meter, 0422 is refused. */
 const tokenEnding = (end: string): string => `3333333333333333${end}`;
 
@@ -519,11 +530,11 @@ describe('the API answers as its document says [H-18]', function () {
 
   it('a reading on its way to the minting service', async () => {
     const wallet = async (meter: string, address: string | null): Promise<void> => {
-      const { rows: users } = await database.database.query<{ id: string }>({
+      const { rows: owners } = await database.database.query<{ id: string }>({
         text: `insert into users (email, wallet_address) values ($1, $2) returning id::text`,
         values: [meter, address],
       });
-      await register({ type: 'meter', meter_id: meter, user_id: users[0]?.id });
+      await register({ type: 'meter', meter_id: meter, user_id: owners[0]?.id });
       const reading = { ...readingAt(quarter(1)), meter_id: meter };
       assert.equal((await ask(`POST ${submit}`, submit, json('POST', reading))).outcome, '201');
     };
@@ -566,6 +577,71 @@ describe('the API answers as its document says [H-18]', function () {
     const at = (id: string | undefined): string => `/api/admin/meters/mint-requests/${id}`;
     assert.equal((await ask(mintRequest, at(data[0]?.id))).outcome, '200');
     assert.equal((await ask(mintRequest, at(noJob))).outcome, '404 MINT_REQUEST_UNKNOWN');
+  });
+
+  it('logs people in, and looks after accounts and keys', async () => {
+    const add = async (body: object): Promise<string> =>
+      (await ask(`POST ${users}`, users, json('POST', body))).outcome;
+    const enter = async (body: object): Promise<string> =>
+      (await ask(logIn, '/api/auth/token', json('POST', body))).outcome;
+    assert.equal(await enter(account), '401 UNAUTHORIZED');
+    assert.equal(await add(account), '201');
+    assert.equal(await add({ ...account, email: 'OLGA@example.org' }), '409 EMAIL_TAKEN');
+    assert.equal(await add({ ...account, password: 'olga@example.org' }), '422 PASSWORD_WEAK');
+    assert.equal(await add({ ...account, role: 'god' }), '400 SCHEMA_INVALID');
+    assert.equal(await enter(account), '200');
+    assert.equal(await enter({ email: account.email }), '400 SCHEMA_INVALID');
+    const { text } = await ask(`GET ${users}`, `${users}?email=OLGA`);
+    const [olga] = (JSON.parse(text) as { data: { id: string }[] }).data;
+    const one = `${users}/${olga?.id}`;
+    const change = async (path: string, body: object): Promise<string> =>
+      (await ask(`PATCH ${users}/{id}`, path, json('PATCH', body))).outcome;
+    assert.equal((await ask(`GET ${users}/{id}`, one)).outcome, '200');
+    assert.equal((await ask(`GET ${users}/{id}`, `${users}/${noJob}`)).outcome, '404 ACCOUNT_UNKNOWN');
+    assert.equal(await change(one, { role: 'admin', wallet_address: 'a-wallet', log_out: true }), '200');
+    assert.equal(await change(one, { disabled: true }), '409 LAST_ADMIN');
+    assert.equal(await change(one, { log_out: false }), '400 SCHEMA_INVALID');
+    assert.equal(await change(one, { password: 'aaaaaaaaaaaa' }), '422 PASSWORD_WEAK');
+    assert.equal(await change(`${users}/${noJob}`, {}), '404 ACCOUNT_UNKNOWN');
+    assert.equal((await ask(`GET ${users}`, `${users}?disabled=perhaps`)).outcome, '400 SCHEMA_INVALID');
+
+    const make = async (body: object) => ask(`POST ${apiKeys}`, apiKeys, json('POST', body));
+    const made = await make(account);
+    assert.equal(made.outcome, '201');
+    assert.equal((await make(account)).outcome, '409 API_KEY_NAME_TAKEN');
+    assert.equal(
+      (await make({ ...account, name: 'of nobody', user_id: noJob })).outcome,
+      '400 SCHEMA_INVALID',
+    );
+    const { id } = JSON.parse(made.text) as { id: string };
+    const revoke = async (which: string) =>
+      (await ask(`DELETE ${apiKeys}/{id}`, `${apiKeys}/${which}`, { method: 'DELETE' })).outcome;
+    assert.deepEqual(
+      [await revoke(id), await revoke(id), await revoke(noJob)],
+      ['200', '200', '404 API_KEY_UNKNOWN'],
+    );
+    assert.equal((await ask(`GET ${apiKeys}`, apiKeys)).outcome, '200');
+    assert.equal((await ask(`GET ${apiKeys}`, `${apiKeys}?scope=all`)).outcome, '400 SCHEMA_INVALID');
+  });
+
+  it('locks out whoever guesses, and lets only so many wait', async () => {
+    const guess = async (email: string) =>
+      (await ask(logIn, '/api/auth/token', json('POST', { email, password: 'x' }))).outcome;
+    const guesses: string[] = [];
+    while (guesses.length < 6) guesses.push(await guess('guessed@example.org'));
+    assert.deepEqual(guesses.slice(4), ['401 UNAUTHORIZED', '429 LOGIN_LOCKED']);
+    const { text } = await ask(`GET ${users}`, `${users}?email=olga`);
+    const [olga] = (JSON.parse(text) as { data: { id: string }[] }).data;
+    const own = json('PATCH', { password: account.password });
+    // More of each than may wait, whoever comes first.
+    const crowd = Array.from({ length: 43 }, async (_, who) => [
+      guess(`guest${who}@example.org`),
+      ask(`POST ${users}`, users, json('POST', { ...account, email: `guest${who}@example.org` })),
+      ask(`PATCH ${users}/{id}`, `${users}/${olga?.id}`, own),
+    ]);
+    await Promise.all((await Promise.all(crowd)).flat());
+    for (const name of [logIn, `POST ${users}`, `PATCH ${users}/{id}`])
+      assert.ok(seen.has(`${name} 503 LOGIN_BUSY`), name);
   });
 
   it('serves the very document that is checked here', async () => {
@@ -622,6 +698,8 @@ describe('the API answers as its document says [H-18]', function () {
       'balance_drifts',
       'token_injections',
       'mint_requests',
+      'users',
+      'api_keys',
     ];
     for (const table of tables)
       await database.database.query({ text: `alter table ${table} rename to ${table}_away` });
@@ -679,6 +757,8 @@ describe('the API answers as its document says [H-18]', function () {
         (await check(locked.url, mint, '/api/admin/meters/mint-from-reading', minting)).outcome,
         '503 MINTING_NOT_SET_UP',
       );
+      const entry = { ...json('POST', account), headers };
+      assert.equal((await check(locked.url, logIn, '/api/auth/token', entry)).outcome, '422 LOGIN_ELSEWHERE');
     } finally {
       await locked.stop();
       await other.drop();
@@ -765,22 +845,28 @@ function ofTheApi(): { name: string; path: string; init: RequestInit; operation:
               method.toUpperCase(),
               path.startsWith(quarantine)
                 ? {}
-                : {
-                    ...brokerQuestion,
-                    ...someMoney,
-                    type: 'meter',
-                    algorithm: 'hmac-sha256',
-                    ...readingAt(quarter(24)),
-                    readings: [{}],
-                  },
+                : isOfAccounts(path)
+                  ? account
+                  : {
+                      ...brokerQuestion,
+                      ...someMoney,
+                      type: 'meter',
+                      algorithm: 'hmac-sha256',
+                      ...readingAt(quarter(24)),
+                      readings: [{}],
+                    },
             ),
     }));
+}
+
+function isOfAccounts(path: string): boolean {
+  return [users, apiKeys, '/api/auth'].some((of) => path.startsWith(of));
 }
 
 function fill(path: string): string {
   if ([quarantine, suspense, '/api/admin/disputed'].some((of) => path.startsWith(of)))
     return path.replace('{id}', '1');
-  if (path.startsWith('/api/injections') || path.includes('/mint-requests/'))
+  if (path.startsWith('/api/injections') || path.includes('/mint-requests/') || isOfAccounts(path))
     return path.replace('{id}', noJob);
   return path.replaceAll(/\{(\w+)\}/g, (_all, name: string) => filled[name] ?? name);
 }
@@ -844,7 +930,8 @@ function production(): Record<string, string> {
   return {
     METERFLOW_PROFILE: 'production',
     ADMIN_PASSWORD_HASH: bcrypt.hashSync(secret, 4),
-    JWT_SECRET: secret,
+    JWT_JWKS_URL: 'https://login.example/keys',
+    JWT_ISSUER: 'https://login.example/',
     CREDENTIAL_SECRET: secret,
     MASTER_KEY: secret,
     PAYMENT_CALLBACK_SECRET: secret,

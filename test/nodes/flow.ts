@@ -3,10 +3,12 @@ import { once, type EventEmitter } from 'node:events';
 import helper from 'node-red-node-test-helper';
 import type { Node, NodeAPI } from 'node-red';
 import { closeAllBrokers } from '../../src/broker/runtime.js';
+import accountDesk from '../../nodes/account-desk.js';
 import activityWindow from '../../nodes/activity-window.js';
 import anomalyList from '../../nodes/anomaly-list.js';
 import anomalyWatch from '../../nodes/anomaly-watch.js';
 import apiError from '../../nodes/api-error.js';
+import apiLogin from '../../nodes/api-login.js';
 import balanceSync from '../../nodes/balance-sync.js';
 import batchResult from '../../nodes/batch-result.js';
 import batchWorker from '../../nodes/batch-worker.js';
@@ -105,6 +107,8 @@ const all: ((RED: NodeAPI) => void)[] = [
   meterQuery,
   meterRedis,
   meterCallers,
+  apiLogin,
+  accountDesk,
   liveGateway,
   liveEvents,
   natsForward,

@@ -1,3 +1,4 @@
+import { accountPaths, accountSchemas } from './accounts.js';
 import { deviceKeyPaths, deviceKeySchemas } from './device-keys.js';
 import { anomalyPaths, anomalySchemas } from './anomalies.js';
 import { balancePaths, balanceSchemas } from './balances.js';
@@ -37,6 +38,7 @@ export function openApiDocument(version: string): Document {
       { name: 'Tariffs', description: 'What a unit costs, from when on.' },
       { name: 'Tokens', description: 'Prepaid tokens on their way into meters.' },
       { name: 'Minting', description: 'Readings on their way to the minting service.' },
+      { name: 'Accounts', description: 'Who may call: logging in, accounts of people, keys of machines.' },
       { name: 'External broker', description: 'What Mosquitto or EMQX ask.' },
       { name: 'Operation', description: 'Health, metrics, this document.' },
     ],
@@ -56,6 +58,7 @@ export function openApiDocument(version: string): Document {
       paymentPaths,
       injectionPaths,
       mintingPaths,
+      accountPaths,
       brokerPaths,
       operationPaths,
     ),
@@ -74,6 +77,7 @@ export function openApiDocument(version: string): Document {
         ...paymentSchemas,
         ...injectionSchemas,
         ...mintingSchemas,
+        ...accountSchemas,
         ...brokerSchemas,
         ...operationSchemas,
         ...refusalSchemas,
