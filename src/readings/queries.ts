@@ -2,7 +2,9 @@ import type { Database } from '../database/database.js';
 import type { Caller } from '../devices/audit.js';
 import { DomainError, type ErrorDetail } from '../errors.js';
 import { findUser } from '../http/callers-store.js';
-import { pageRequest, refuseWrong, type ListQuery, type Page } from '../http/page.js';
+import { pageRequest, refuseWrong, type ListQuery, type Page, type PageRequest } from '../http/page.js';
+import { selectTotals } from '../statistics/statistics-store.js';
+import { countOf, findCountable } from './count-store.js';
 import {
   findMeter,
   findMetersOf,
@@ -10,12 +12,11 @@ import {
   selectLatest,
   selectLatestOf,
   selectMeters,
-  selectRange,
   type ChartPoint,
   type MeterOverview,
-  type ReadingFilter,
   type StoredReading,
 } from './query-store.js';
+import { countRange, selectRange, type RangeScope, type ReadingFilter } from './range-store.js';
 
 export type { ChartPoint, MeterOverview, StoredReading } from './query-store.js';
 
@@ -51,9 +52,22 @@ export interface ReadingQueries {
 export function createReadingQueries(database: Database): ReadingQueries {
   async function known(meter: unknown): Promise<string> {
     const meter_id = typeof meter === 'string' && isName(meter) ? await findMeter(database, meter) : null;
-    if (meter_id === null)
-      throw new DomainError('METER_UNKNOWN', `There is no meter ${JSON.stringify(meter)}.`);
-    return meter_id;
+    return meter_id ?? refuseUnknown(meter);
+  }
+
+  /** @param countAll of the scope without filter and span */
+  async function pageOf(
+    scope: RangeScope,
+    request: PageRequest<(typeof ownSorts)[number]>,
+    countAll: () => Promise<number>,
+  ): Promise<Page<StoredReading>> {
+    const { page, limit, offset, start, end } = request;
+    const isAll =
+      start === null && end === null && Object.values(scope.filter).every((each) => each === null);
+    const count = isAll ? countAll : () => countRange(database, scope, request);
+    const total = scope.meters.length === 0 ? 0 : await count();
+    const data = offset < total ? await selectRange(database, scope, request) : [];
+    return { data, page, limit, total };
   }
 
   return {
@@ -70,8 +84,10 @@ export function createReadingQueries(database: Database): ReadingQueries {
     async range(meter, query = {}) {
       const request = pageRequest(query, rangeSorts);
       const filter = filterOf(query);
-      const found = await selectRange(database, [await known(meter)], request, filter);
-      return { ...found, page: request.page, limit: request.limit };
+      const found = isName(meter) ? await findCountable(database, meter) : null;
+      if (found === null) refuseUnknown(meter);
+      const scope = { meters: [found.meter_id], user_id: null, filter };
+      return pageOf(scope, request, () => countOf(database, found));
     },
     async own(caller, query = {}) {
       const request = pageRequest(query, ownSorts);
@@ -81,15 +97,19 @@ export function createReadingQueries(database: Database): ReadingQueries {
       const meters = (user === null ? [] : await findMetersOf(database, user)).filter(
         (each) => meter_id === '' || each === meter_id,
       );
-      const found =
-        meters.length === 0
-          ? { data: [], total: 0 }
-          : await selectRange(database, meters, request, filter, user);
-      return { ...found, page: request.page, limit: request.limit };
+      const scope = { meters, user_id: user, filter };
+      const isOfAll = user !== null && meter_id === '';
+      return pageOf(scope, request, async () =>
+        isOfAll ? (await selectTotals(database, user)).total_readings : countRange(database, scope, request),
+      );
     },
     lastDayOf: async (meter) => selectLastDay(database, await known(meter)),
     meters: () => selectMeters(database),
   };
+}
+
+function refuseUnknown(meter: unknown): never {
+  throw new DomainError('METER_UNKNOWN', `There is no meter ${JSON.stringify(meter)}.`);
 }
 
 function filterOf(query: ListQuery): ReadingFilter {

@@ -1,5 +1,6 @@
 import type { Session } from '../database/database.js';
 import type { PageRequest } from '../http/page.js';
+import { isNoMock } from '../statistics/statistics-store.js';
 
 /** A reading as the HTTP API shows it. Times are ISO 8601 in UTC. */
 export interface StoredReading {
@@ -32,14 +33,8 @@ export interface MeterOverview {
 
 type Sort = 'reading_timestamp' | 'meter_id' | 'kwh_amount' | 'submitted_at';
 
-/** Null: any. */
-export interface ReadingFilter {
-  readonly source: 'mqtt' | 'http' | 'batch' | null;
-  readonly minted: boolean | null;
-}
-
 // float8 keeps four decimals exactly up to 10^11 kWh, more than the column can hold.
-const columns = `r.id::float8 as id, r.meter_id, r.user_id, r.wallet_address, r.kwh_amount::float8 as kwh_amount,
+export const columns = `r.id::float8 as id, r.meter_id, r.user_id, r.wallet_address, r.kwh_amount::float8 as kwh_amount,
                  r.reading_timestamp, r.submitted_at, r.source, r.minted`;
 
 const latestReading = `select m.id, m.meter_id, m.user_id, m.wallet_address, m.kwh_amount, m.reading_timestamp,
@@ -85,44 +80,12 @@ export async function selectLatestOf(database: Session, meter_id: string): Promi
   return row === undefined ? null : forPeople(row);
 }
 
-export async function selectRange(
-  database: Session,
-  meters: readonly string[],
-  { limit, offset, sort, order, start, end }: PageRequest<Sort>,
-  { source, minted }: ReadingFilter,
-  /** Whose meters they were at that time; null: anybody's. */
-  user_id: string | null = null,
-): Promise<{ data: StoredReading[]; total: number }> {
-  // An index in order of time is of use for a single meter only.
-  const [single] = meters.length === 1 ? meters : [];
-  const values: unknown[] = [single ?? meters, isoOr(start, '-infinity'), isoOr(end, 'infinity')];
-  const where = [
-    single === undefined ? 'r.meter_id = any($1::text[])' : 'r.meter_id = $1::text',
-    'r.reading_timestamp >= $2::timestamptz',
-    'r.reading_timestamp < $3::timestamptz',
-    ...(source === null ? [] : [`r.source = $${values.push(source)}::text`]),
-    ...(minted === null ? [] : [`r.minted = $${values.push(minted)}::boolean`]),
-    ...(user_id === null ? [] : [`r.user_id = $${values.push(user_id)}::uuid`]),
-  ].join(' and ');
-  const counted = await database.query<{ total: number }>({
-    text: `select count(*)::float8 as total from meter_readings r where ${where}`,
-    values,
-  });
-  const { rows } = await database.query<ReadingRow>({
-    text: `select ${columns} from meter_readings r where ${where}
-            order by r.${sort} ${order}, r.reading_timestamp ${order}, r.meter_id
-            limit $${values.length + 1} offset $${values.length + 2}`,
-    values: [...values, limit, offset],
-  });
-  return { data: rows.map(forPeople), total: counted.rows[0]?.total ?? 0 };
-}
-
 /** Whose meters are or ever were these, mocks left out. */
 export async function findMetersOf(database: Session, user_id: string): Promise<string[]> {
   const { rows } = await database.query<{ meter_id: string }>({
     name: 'meters-of-user',
     text: `select o.meter_id from meter_owners o
-            where o.user_id = $1::uuid and not exists (select from mock_meters m where m.meter_id = o.meter_id)`,
+            where o.user_id = $1::uuid and ${isNoMock}`,
     values: [user_id],
   });
   return rows.map(({ meter_id }) => meter_id);
@@ -151,7 +114,7 @@ export async function selectMeters(database: Session): Promise<MeterOverview[]> 
   return rows.map(overviewForPeople);
 }
 
-interface ReadingRow extends Omit<StoredReading, 'reading_timestamp' | 'submitted_at'> {
+export interface ReadingRow extends Omit<StoredReading, 'reading_timestamp' | 'submitted_at'> {
   readonly reading_timestamp: Date;
   readonly submitted_at: Date;
 }
@@ -166,7 +129,7 @@ interface OverviewRow extends Omit<MeterOverview, 'last_seen_at' | 'reading_time
   readonly reading_timestamp: Date | null;
 }
 
-function forPeople(row: ReadingRow): StoredReading {
+export function forPeople(row: ReadingRow): StoredReading {
   return {
     ...row,
     reading_timestamp: row.reading_timestamp.toISOString(),
@@ -184,11 +147,4 @@ function overviewForPeople(row: OverviewRow): MeterOverview {
     last_seen_at: row.last_seen_at?.toISOString() ?? null,
     reading_timestamp: row.reading_timestamp?.toISOString() ?? null,
   };
-}
-
-/** PostgreSQL reads the years 1 to 9999 in this form. */
-function isoOr(time: number | null, otherwise: string): string {
-  if (time === null) return otherwise;
-  if (time < Date.UTC(100, 0)) return '-infinity';
-  return time < Date.UTC(10_000, 0) ? new Date(time).toISOString() : 'infinity';
 }

@@ -141,6 +141,10 @@ const changedPart = `select ${reading}
 const freshPart = `select ${reading} from meter_readings r
    where r.meter_id = $1::text and r.reading_timestamp >= $3::timestamptz and r.reading_timestamp < $4::timestamptz`;
 
+/** Instead of the view mock_meters, for which all devices would be read. */
+export const isNoMock = `not exists (select from devices d where d.meter_id = o.meter_id and d.mock)
+              and not exists (select from mock_devices m where m.id = o.meter_id)`;
+
 /** The readings of a user, each as long as the meter was his; mocks left out. */
 export async function selectTotals(session: Session, user_id: string): Promise<ReadingTotals> {
   const { rows: state } = await session.query<{ sealed: string; changed: boolean }>({
@@ -155,7 +159,7 @@ export async function selectTotals(session: Session, user_id: string): Promise<R
   const { rows } = await session.query<ReadingTotals>({
     text: `with owned as (
              select o.meter_id from meter_owners o
-              where o.user_id = $1::uuid and not exists (select from mock_meters m where m.meter_id = o.meter_id)
+              where o.user_id = $1::uuid and ${isNoMock}
            ), total as (
              select coalesce(sum(p.kwh), 0) as kwh, coalesce(sum(p.minted_kwh), 0) as minted_kwh,
                     coalesce(sum(p.readings), 0) as readings, coalesce(sum(p.minted), 0) as minted
