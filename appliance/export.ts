@@ -15,6 +15,7 @@ const neededByNodes = new Set([
   'PAYMENT_PASSKEY',
   'REDIS_URL',
   'REDIS_PASSWORD',
+  'CAPTCHA_SECRET',
 ]);
 
 /** As paths that hold wherever Node-RED runs. */

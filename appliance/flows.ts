@@ -15,7 +15,7 @@ const references: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'meter-mqtt': { user: '${MQTT_USERNAME}', password: '${MQTT_PASSWORD}' },
   'meter-keyring': { masterKey: '${MASTER_KEY}' },
   'meter-redis': { password: '${REDIS_PASSWORD}' },
-  'meter-callers': { jwtSecret: '${JWT_SECRET}' },
+  'meter-callers': { jwtSecret: '${JWT_SECRET}', captchaSecret: '${CAPTCHA_SECRET}' },
   'meter-payments': {
     callbackSecret: '${PAYMENT_CALLBACK_SECRET}',
     consumerKey: '${PAYMENT_CONSUMER_KEY}',

@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createRequire } from 'node:module';
+import { markCaller } from '../src/callers/judged.js';
 import { DomainError } from '../src/errors.js';
 import { writeError } from '../src/http/errors.js';
 import type { Environment } from '../src/operation/environment.js';
@@ -35,16 +36,29 @@ export function createGate(environment: Environment): Gate {
     const [scheme = '', sent = ''] = (request.headers.authorization ?? '').split(' ');
     if (scheme.toLowerCase() !== 'basic' || sent === '') return false;
     const digest = createHash('sha256').update(sent).digest();
-    if (known !== undefined && timingSafeEqual(known, digest)) return true;
+    if (known !== undefined && timingSafeEqual(known, digest)) return welcome(request);
     const [user = '', ...password] = Buffer.from(sent, 'base64').toString('utf8').split(':');
     const good = (await bcrypt.compare(password.join(':'), hash ?? '')) && user === environment.ADMIN_USER;
-    if (good) known = digest;
-    else
-      logger('http').warn(
-        { address: request.socket.remoteAddress, reason: 'wrong login' },
-        'request refused',
-      );
-    return good;
+    if (good) {
+      known = digest;
+      return welcome(request);
+    }
+    logger('http').warn({ address: request.socket.remoteAddress, reason: 'wrong login' }, 'request refused');
+    return false;
+  }
+
+  /** The guards behind take our word. */
+  function welcome(request: IncomingMessage): true {
+    const name = environment.ADMIN_USER;
+    markCaller(request, {
+      kind: 'administrator',
+      name,
+      user_id: null,
+      role: 'admin',
+      scopes: null,
+      expires_at: null,
+    });
+    return true;
   }
 
   return {

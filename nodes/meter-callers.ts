@@ -1,12 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import type { Node, NodeAPI, NodeDef } from 'node-red';
 import type { Callers } from '../src/callers/callers.js';
+import { createCaptcha, type Captcha } from '../src/callers/captcha.js';
+import { limitStores, openLimitStore } from '../src/callers/limit-store.js';
+import { createLimits, type Limits } from '../src/callers/limits.js';
+import { findOwners } from '../src/callers/owner-store.js';
+import { createOwnership, type Ownership } from '../src/callers/ownership.js';
 import type { Passwords } from '../src/callers/passwords.js';
-import { acquireCallers, isOpen, type HeldCallers } from '../src/callers/runtime.js';
+import { acquireCallers, isOpen } from '../src/callers/runtime.js';
 import type { Database } from '../src/database/database.js';
 import { DomainError } from '../src/errors.js';
-import { defineConfigNode } from './define-node.js';
-import { numberSetting, textSetting } from './setting.js';
+import { defineConfigNode, type Use } from './define-node.js';
+import type { RedisResource } from './meter-redis.js';
+import { numberSetting, rateSetting, textSetting } from './setting.js';
 
 interface Config extends NodeDef {
   database: string;
@@ -15,10 +21,18 @@ interface Config extends NodeDef {
   issuer: string;
   audience: string;
   ttlSeconds: string;
+  redis: string;
+  limitStore: string;
+  perAddress: string;
+  perCaller: string;
+  perDevice: string;
+  failures: string;
+  captchaUrl: string;
 }
 
 interface Credentials {
   jwtSecret: string;
+  captchaSecret: string;
 }
 
 /** Who may call, for the nodes that judge callers, log them in and look after their accounts. */
@@ -26,43 +40,95 @@ export interface CallersResource {
   readonly callers: Callers;
   readonly passwords: Passwords;
   readonly database: Database;
+  readonly limits: Limits;
+  readonly ownership: Ownership;
+  /** Null: nobody is asked whether he is a person. */
+  readonly captcha: Captcha | null;
 }
 
 /** One for the whole house, so that everybody is judged alike. */
 export default function (RED: NodeAPI): void {
-  const held = new WeakMap<CallersResource, HeldCallers>();
+  const held = new WeakMap<CallersResource, () => void>();
   defineConfigNode<Config, Credentials, CallersResource>(RED, {
     type: 'meter-callers',
-    credentials: { jwtSecret: { type: 'password' } },
+    credentials: { jwtSecret: { type: 'password' }, captchaSecret: { type: 'password' } },
     open(config, credentials, node, use) {
       const database = use<Database>(config.database, 'database');
       const access = textSetting(config.access, 'production');
       const jwksUrl = urlOf(textSetting(config.jwksUrl, ''));
-      const shared = acquireCallers(
-        {
-          access,
-          jwksUrl,
-          secret: secretOf(textSetting(credentials.jwtSecret, ''), { access, jwksUrl, node }),
-          issuer: textSetting(config.issuer, 'meterflow'),
-          audience: textSetting(config.audience, 'meterflow'),
-          ttlSeconds: numberSetting(config.ttlSeconds, 3_600, {
-            name: 'A login lasts',
-            min: 60,
-            max: 86_400,
-            whole: true,
-          }),
-        },
+      const settings = {
+        access,
+        jwksUrl,
+        secret: secretOf(textSetting(credentials.jwtSecret, ''), { access, jwksUrl, node }),
+        issuer: textSetting(config.issuer, 'meterflow'),
+        audience: textSetting(config.audience, 'meterflow'),
+        ttlSeconds: numberSetting(config.ttlSeconds, 3_600, {
+          name: 'A login lasts',
+          min: 60,
+          max: 86_400,
+          whole: true,
+        }),
+      };
+      const captcha = captchaOf(config, credentials);
+      const counting = limitsOf(config, { database, use, node });
+      const shared = acquireCallers(settings, database);
+      const resource = {
+        callers: shared.callers,
+        passwords: shared.passwords,
         database,
-      );
-      const resource = { callers: shared.callers, passwords: shared.passwords, database };
-      held.set(resource, shared);
+        limits: counting.limits,
+        ownership: createOwnership((names) => findOwners(database, names)),
+        captcha,
+      };
+      held.set(resource, () => {
+        shared.release();
+        counting.close();
+      });
       return resource;
     },
     close(resource) {
-      held.get(resource)?.release();
+      held.get(resource)?.();
       return Promise.resolve();
     },
   });
+}
+
+interface House {
+  readonly database: Database;
+  readonly use: Use;
+  readonly node: Node;
+}
+
+function limitsOf(config: Config, { database, use, node }: House): { limits: Limits; close: () => void } {
+  const named = textSetting(config.limitStore, 'auto');
+  const kind = limitStores.find((each) => each === named);
+  if (kind === undefined)
+    throw new DomainError(
+      'CONFIGURATION',
+      `Limits are kept in ${limitStores.join(', ')}, not in "${named}".`,
+    );
+  const redis = textSetting(config.redis, '') === '' ? null : use<RedisResource>(config.redis, 'redis');
+  const rates = {
+    perAddress: rateSetting(config.perAddress, null, 'Per address'),
+    perCaller: rateSetting(config.perCaller, null, 'Per caller'),
+    perDevice: rateSetting(config.perDevice, null, 'Per meter'),
+    failuresPerAddress: rateSetting(config.failures, 20, 'Failed logins'),
+  };
+  const { store, close } = openLimitStore(kind, { redis, database });
+  const limits = createLimits({
+    ...rates,
+    store,
+    onStore(problem) {
+      if (problem === null) node.log('Limits are counted for all instances again');
+      else node.warn(`Each instance counts limits for itself: ${problem}`);
+    },
+  });
+  return { limits, close };
+}
+
+function captchaOf(config: Config, credentials: Partial<Credentials>): Captcha | null {
+  const url = urlOf(textSetting(config.captchaUrl, ''));
+  return url === null ? null : createCaptcha({ url, secret: textSetting(credentials.captchaSecret, '') });
 }
 
 interface Around {

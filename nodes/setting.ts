@@ -23,6 +23,13 @@ export function numberSetting(value: unknown, fallback: number, range: Range): n
   );
 }
 
+/** So many in a minute; null, or the word `unlimited`: any number. */
+export function rateSetting(value: unknown, fallback: number | null, name: string): number | null {
+  const text = textSetting(value, fallback === null ? 'unlimited' : String(fallback));
+  if (text === 'unlimited') return null;
+  return numberSetting(text, 1, { name, min: 1, max: 1_000_000, whole: true });
+}
+
 /** A field as text; unset variables and empty fields give the default. */
 export function textSetting(value: unknown, fallback: string): string {
   return isUnset(value) ? fallback : String(value).trim();

@@ -23,6 +23,7 @@ export function problemsOf(files: readonly FlowFile[], types: ReadonlyMap<string
     ...files.flatMap((file) => [
       ...file.nodes.flatMap((node) => nodeProblems(file, node, types)),
       ...referenceProblems(file, files),
+      ...guardProblems(file),
       ...tabProblems(file),
     ]),
   ];
@@ -79,6 +80,15 @@ function referenceProblems(file: FlowFile, files: readonly FlowFile[]): string[]
       .filter((id) => !(node.type.startsWith('link ') && all.get(id)?.type.startsWith('link ')))
       .map((id) => `${at(node)}: refers to ${id}, which is ${all.has(id) ? 'in another file' : 'nowhere'}`),
   );
+}
+
+/** Default deny: nothing answers a request that no guard has judged ([S-2]). */
+function guardProblems(file: FlowFile): string[] {
+  const types = new Map(file.nodes.map((node) => [node.id, node.type]));
+  return file.nodes
+    .filter((node) => node.type === 'http in')
+    .filter(({ wires = [] }) => wires.flat().some((id) => types.get(id) !== 'api-guard'))
+    .map((node) => `${at(node)}: has no api-guard directly behind it`);
 }
 
 function tabProblems(file: FlowFile): string[] {

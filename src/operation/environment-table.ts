@@ -166,8 +166,28 @@ export const groups = {
       meaning: 'key requests of one address, for each of register, rotate, revoke',
     }),
     CAPTCHA_VERIFY_URL: optional(kind.url('http', 'https'), {
-      meaning: 'asked before a registration',
-      later: true,
+      meaning: 'asked before a registration: the verifier of reCAPTCHA, hCaptcha or Turnstile',
+    }),
+    CAPTCHA_SECRET: optional(kind.text, { meaning: 'what that verifier knows us by', secret: true }),
+    API_RATE_PER_CALLER: given(kind.limit, {
+      default: { demo: 'unlimited', production: '1200' },
+      meaning: 'requests to the API in a minute, of one account or key',
+    }),
+    API_RATE_PER_ADDRESS: given(kind.limit, {
+      default: { demo: 'unlimited', production: '3000' },
+      meaning: 'the same of one address; an IPv6 network of 64 bits is one',
+    }),
+    API_RATE_PER_DEVICE: given(kind.limit, {
+      default: { demo: 'unlimited', production: '120' },
+      meaning: 'the same about one meter',
+    }),
+    API_FAILURES_PER_ADDRESS: given(kind.limit, {
+      default: '20',
+      meaning: 'wrong tokens and keys of one address in a minute; then it is not heard for the rest of it',
+    }),
+    API_RATE_STORE: given(kind.choice('auto', 'memory', 'redis', 'postgres'), {
+      default: 'auto',
+      meaning: 'where these are counted; auto: Redis with REDIS_URL, else each instance counts for itself',
     }),
     BATCH_MAX_SIZE: given(kind.integer(1, 1000), {
       default: '1000',

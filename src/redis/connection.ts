@@ -13,7 +13,7 @@ export interface RedisSettings {
 
 /** A server that says nothing for so long is gone; whoever connects sees to it that it has something to say. */
 const silentMs = 15_000;
-const commandMs = 5_000;
+const commandMsDefault = 5_000;
 const backoff = { firstMs: 50, mostMs: 2_000 };
 
 /**
@@ -24,6 +24,7 @@ export function connectRedis(
   { url, password, caFile }: RedisSettings,
   name: string,
   onState: (problem: string | null) => void,
+  commandMs = commandMsDefault,
 ): Redis {
   const redis = new Redis(url, {
     connectionName: name,

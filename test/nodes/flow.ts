@@ -9,6 +9,7 @@ import anomalyList from '../../nodes/anomaly-list.js';
 import anomalyWatch from '../../nodes/anomaly-watch.js';
 import apiError from '../../nodes/api-error.js';
 import apiLogin from '../../nodes/api-login.js';
+import apiGuard from '../../nodes/api-guard.js';
 import balanceSync from '../../nodes/balance-sync.js';
 import batchResult from '../../nodes/batch-result.js';
 import batchWorker from '../../nodes/batch-worker.js';
@@ -113,6 +114,7 @@ const all: ((RED: NodeAPI) => void)[] = [
   liveEvents,
   natsForward,
   apiError,
+  apiGuard,
   anomalyList,
   anomalyWatch,
   activityWindow,

@@ -1,5 +1,6 @@
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import { DomainError } from '../../errors.js';
+import { networkOf } from '../../http/network-of.js';
 
 /** So many requests of one address in a minute; each instance counts for itself. */
 export interface RequestLimit {
@@ -26,16 +27,4 @@ export function createRequestLimit(perMinute: number | undefined): RequestLimit 
       }
     },
   };
-}
-
-/** Who has one IPv6 address has 2^64 of them. */
-function networkOf(address: string): string {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
-  if (mapped !== undefined) return mapped;
-  if (!address.includes(':')) return address;
-  const [head = '', tail = ''] = address.split('::', 2);
-  const groups = head === '' ? [] : head.split(':');
-  const rest = tail === '' ? [] : tail.split(':');
-  const zeros = Array.from({ length: Math.max(0, 8 - groups.length - rest.length) }, () => '0');
-  return [...groups, ...(address.includes('::') ? zeros : []), ...rest].slice(0, 4).join(':');
 }
