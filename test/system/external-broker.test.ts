@@ -29,7 +29,7 @@ describe('two gateways behind an external broker [M-13]', function () {
     mosquitto = await startMosquitto({ logins: [{ user: 'gateway', password: 'secret of gateway' }] });
     field = await startFaultProxy({ host: '127.0.0.1', port: mosquitto.port });
     // One after the other: both would migrate, which is another test.
-    gateways = [await startGateway('one'), await startGateway('two')];
+    gateways = await Promise.all([startGateway('one'), startGateway('two')]);
   });
   afterEach(async () => {
     await Promise.all(senders.map((sender) => sender.end()));

@@ -117,7 +117,7 @@ describe('Token injections through two Node-RED processes and a real Mosquitto',
       startAppliance({
         env: environment(field, { DATABASE_URL: database.url, INSTANCE_ID: name, MASTER_KEY: masterKey }),
       });
-    instances = [await start('one'), await start('two')];
+    instances = await Promise.all([start('one'), start('two')]);
     names = (await registerMeters(instances[0].port, 'METER', 8)).map(({ meterId }) => meterId);
   });
   after(async () => {

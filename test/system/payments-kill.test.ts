@@ -41,7 +41,7 @@ describe('payments while something is killed', function () {
     server = await startEmbeddedServer({ dataDir: folder, log: () => undefined });
     database = openDatabase({ url: server.url });
     mosquitto = await startMosquitto({ logins: [{ user: 'gateway', password: 'secret of gateway' }] });
-    instances = [await startInstance('one'), await startInstance('two')];
+    instances = await Promise.all([startInstance('one'), startInstance('two')]);
     access = await registerMeters(instances[0]?.port ?? 0, 'PAID', meters);
     await mosquitto.admit(access);
     fleet = access.map((one) => meterOf(one, mosquitto.port));

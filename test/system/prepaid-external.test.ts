@@ -85,7 +85,7 @@ describe('prepaid meters behind an external broker, with two instances', functio
   before(async () => {
     database = await createTestDatabase();
     mosquitto = await startMosquitto({ logins: [{ user: 'gateway', password: 'secret of gateway' }] });
-    instances = [await startInstance('one'), await startInstance('two')];
+    instances = await Promise.all([startInstance('one'), startInstance('two')]);
   });
   after(async () => {
     await Promise.all(meters.map((meter) => meter.end()));
