@@ -4,7 +4,7 @@ import { createRegistry, type Caller, type Registry } from '../src/devices/regis
 import { DomainError } from '../src/errors.js';
 import { defineNode } from './define-node.js';
 import { showAnswers } from './answers.js';
-import { asksFor, callerOf, chosenOperation, type Request } from './request.js';
+import { asksFor, callerOf, chosenOperation, ownerShown, type Request } from './request.js';
 
 interface Config extends NodeDef {
   database: string;
@@ -26,7 +26,7 @@ export default function (RED: NodeAPI): void {
           const operation = operations[name];
           if (operation === undefined) throw new DomainError('CONFIGURATION', `No operation "${name}"`);
           await answers.serve(name, message, emit, async () => ({
-            payload: await operation(registry, asksFor(message), callerOf(message)),
+            payload: await operation(registry, asksFor(message), callerOf(message), ownerShown(message)),
           }));
         },
       };
@@ -34,14 +34,19 @@ export default function (RED: NodeAPI): void {
   });
 }
 
-type Operation = (registry: Registry, request: Request, caller: Caller) => Promise<unknown>;
+type Operation = (
+  registry: Registry,
+  request: Request,
+  caller: Caller,
+  owner: string | null,
+) => Promise<unknown>;
 
 const operations: Readonly<Record<string, Operation | undefined>> = {
   async create(registry, { body }, caller) {
     const { device, mqtt_password } = await registry.create(body, caller);
     return { ...device, mqtt_password };
   },
-  list: (registry, { query }) => registry.list(query),
+  list: (registry, { query }, _, owner) => registry.list(query, owner),
   get: (registry, { id }) => registry.get(id),
   update: (registry, { id, body }, caller) => registry.update(id, body, caller),
   remove: (registry, { id }, caller) => registry.remove(id, caller),

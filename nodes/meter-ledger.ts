@@ -5,7 +5,7 @@ import { DomainError } from '../src/errors.js';
 import { createLedgerDesk, type LedgerDesk } from '../src/ledger/desk.js';
 import { showAnswers } from './answers.js';
 import { defineNode } from './define-node.js';
-import { asksFor, callerOf, chosenOperation, type Request } from './request.js';
+import { asksFor, callerOf, chosenOperation, ownerShown, type Request } from './request.js';
 import { numberSetting } from './setting.js';
 
 interface Config extends NodeDef {
@@ -32,7 +32,7 @@ export default function (RED: NodeAPI): void {
           if (operation === undefined) throw new DomainError('CONFIGURATION', `No operation "${name}"`);
           const status = created.has(name) ? 201 : 200;
           await answers.serve(name, message, emit, async () => ({
-            payload: await operation(desk, asksFor(message), callerOf(message)),
+            payload: await operation(desk, asksFor(message), callerOf(message), ownerShown(message)),
             status,
           }));
         },
@@ -41,7 +41,12 @@ export default function (RED: NodeAPI): void {
   });
 }
 
-type Operation = (desk: LedgerDesk, request: Request, caller: Caller) => Promise<unknown>;
+type Operation = (
+  desk: LedgerDesk,
+  request: Request,
+  caller: Caller,
+  owner: string | null,
+) => Promise<unknown>;
 
 const created: ReadonlySet<string> = new Set(['add-tariff', 'charge']);
 
@@ -53,7 +58,7 @@ const operations: Readonly<Record<string, Operation | undefined>> = {
   meters: (desk, { query }) => desk.meters(query),
   totals: (desk) => desk.totals(),
   drifts: (desk, { query }) => desk.drifts(query),
-  payments: (desk, { query }) => desk.payments(query),
+  payments: (desk, { query }, _, owner) => desk.payments(query, owner),
   suspense: (desk, { query }) => desk.suspense(query),
   allocate: (desk, { id, body }, caller) => desk.allocate(id, body, caller),
   'credit-disputed': (desk, { id, body }, caller) => desk.creditDisputed(id, body, caller),

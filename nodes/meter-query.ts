@@ -9,7 +9,7 @@ import { createStatistics, type Counted, type Statistics } from '../src/statisti
 import { showAnswers } from './answers.js';
 import { defineNode } from './define-node.js';
 import { answer, refusal } from './outcome.js';
-import { asksFor, callerOf, chosenOperation, type Request } from './request.js';
+import { asksFor, callerOf, chosenOperation, ownerShown, type Request } from './request.js';
 
 interface Config extends NodeDef {
   database: string;
@@ -34,7 +34,12 @@ export default function (RED: NodeAPI): void {
           if (question === undefined) throw new DomainError('CONFIGURATION', `No question "${name}"`);
           const begun = performance.now();
           try {
-            const { payload, headers } = await question(house, asksFor(message), callerOf(message));
+            const { payload, headers } = await question(
+              house,
+              asksFor(message),
+              callerOf(message),
+              ownerShown(message),
+            );
             const result = answer(message, 'result', 200, payload);
             answers.show(name, 200, performance.now() - begun);
             emit({ result: headers === undefined ? result : { ...result, headers } });
@@ -60,10 +65,10 @@ interface Found {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-type Question = (house: House, request: Request, caller: Caller) => Promise<Found>;
+type Question = (house: House, request: Request, caller: Caller, owner: string | null) => Promise<Found>;
 
 const questions: Readonly<Record<string, Question | undefined>> = {
-  latest: async ({ readings }, { query }) => ({ payload: await readings.latest(query) }),
+  latest: async ({ readings }, { query }, _, owner) => ({ payload: await readings.latest(query, owner) }),
   'latest-of': async ({ readings }, { id }) => ({ payload: await readings.latestOf(id) }),
   range: async ({ readings }, { id, query }) => ({ payload: await readings.range(id, query) }),
   'last-day': async ({ readings }, { id }) => ({ payload: await readings.lastDayOf(id) }),

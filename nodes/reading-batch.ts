@@ -9,7 +9,7 @@ import { showAnswers } from './answers.js';
 import { defineNode, type Message, type Use } from './define-node.js';
 import type { KeyringResource } from './meter-keyring.js';
 import { readingLimits } from './reading-limits.js';
-import { asksFor, chosenOperation, type Request } from './request.js';
+import { asksFor, chosenOperation, ownerShown, type Request } from './request.js';
 import { numberSetting, textSetting } from './setting.js';
 
 interface Config extends NodeDef {
@@ -47,7 +47,12 @@ export default function (RED: NodeAPI): void {
           const name = chosenOperation(RED, config, message);
           const operation = operations[name];
           if (operation === undefined) throw new DomainError('CONFIGURATION', `No operation "${name}"`);
-          const work = operation.run(submissions, asksFor(message), submitterOf(message));
+          const work = operation.run(
+            submissions,
+            asksFor(message),
+            submitterOf(message),
+            ownerShown(message),
+          );
           underWay.add(work);
           await answers
             .serve(name, message, emit, async () => ({ payload: await work, status: operation.status }))
@@ -82,12 +87,15 @@ async function rehearsed(database: Database, submissions: Submissions, signal: A
 
 interface Operation {
   readonly status: number;
-  run(submissions: Submissions, request: Request, by: Submitter): Promise<unknown>;
+  run(submissions: Submissions, request: Request, by: Submitter, owner: string | null): Promise<unknown>;
 }
 
 const operations: Readonly<Record<string, Operation | undefined>> = {
   submit: { status: 202, run: (submissions, { body }, by) => submissions.submit(body, by) },
-  get: { status: 200, run: (submissions, { id }) => submissions.get(id) },
+  get: {
+    status: 200,
+    run: (submissions, { id }, by, owner) => submissions.get(id, owner === null ? null : by.caller),
+  },
 };
 
 function limitsOf(config: Config): { sizeMax: number; retriesMax: number } {

@@ -1,4 +1,5 @@
 import type { NodeAPI } from 'node-red';
+import { seesOnlyOwn, type KnownCaller } from '../src/callers/caller.js';
 import type { Caller } from '../src/devices/audit.js';
 import type { Message } from './define-node.js';
 
@@ -46,6 +47,16 @@ export function callerOf(message: Message): Caller {
     ...(caller?.user_id === undefined ? {} : { user_id: caller.user_id }),
   };
 }
+
+/** [S-4]: the account whose things alone a list may show; null: everybody's. */
+export function ownerShown(message: Message): string | null {
+  const caller = message['caller'] as KnownCaller | undefined;
+  if (caller === undefined || !seesOnlyOwn(caller)) return null;
+  return caller.user_id ?? nobody;
+}
+
+/** A prosumer without an account owns nothing: no account has this id. */
+const nobody = '00000000-0000-0000-0000-000000000000';
 
 type Fields = Readonly<Record<string, unknown>>;
 

@@ -65,12 +65,17 @@ export async function findByKey(
   return rows[0];
 }
 
-export async function getBatch(session: Session, id: string): Promise<Batch | undefined> {
+/** @param caller who submitted it; null: whoever did */
+export async function getBatch(
+  session: Session,
+  id: string,
+  caller: string | null = null,
+): Promise<Batch | undefined> {
   const { rows } = await session.query<BatchRow>({
     name: 'batch-get',
     text: `select id::text, state, attempts, total_submitted, stored, refused, rejected, submitted_at, finished_at
-             from reading_batches where id = $1::uuid`,
-    values: [id],
+             from reading_batches where id = $1::uuid and ($2::text is null or caller = $2)`,
+    values: [id, caller],
   });
   return rows.map(asBatch)[0];
 }

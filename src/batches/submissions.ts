@@ -48,8 +48,8 @@ export interface Submissions {
    * @throws DomainError SCHEMA_INVALID, PAYLOAD_TOO_LARGE, BAD_REQUEST, IDEMPOTENCY_KEY_REUSED, DATABASE_UNAVAILABLE
    */
   submit(body: unknown, by: Submitter): Promise<Acceptance>;
-  /** @throws DomainError BATCH_UNKNOWN */
-  get(job_id: string): Promise<Batch>;
+  /** @param caller who submitted it, null: whoever did @throws DomainError BATCH_UNKNOWN */
+  get(job_id: string, caller?: string | null): Promise<Batch>;
 }
 
 /** Submission of many readings over HTTP ([H-7], [H-8]). */
@@ -118,8 +118,8 @@ export function createSubmissions(database: Database, queue: Queue, options: Sub
       return acceptance({ id, total_submitted, refused });
     },
 
-    async get(job_id) {
-      const batch = isUuid(job_id) ? await getBatch(database, job_id) : undefined;
+    async get(job_id, caller = null) {
+      const batch = isUuid(job_id) ? await getBatch(database, job_id, caller) : undefined;
       if (batch === undefined)
         throw new DomainError('BATCH_UNKNOWN', `There is no batch "${job_id.slice(0, 50)}".`);
       return batch;

@@ -8,21 +8,27 @@ export interface DeviceList {
   readonly sort: DeviceSort;
   readonly order: 'asc' | 'desc';
   readonly filter: DeviceFilter;
+  /** Whose alone; null: everybody's. */
+  readonly owner: string | null;
 }
 
 export async function listDevices(session: Session, list: DeviceList): Promise<Device[]> {
   const { rows } = await session.query<Selected>({
     text: `select ${columns} from devices where ${matching}
-           order by devices.${list.sort} ${list.order} nulls last, devices.id limit $14 offset $15`,
-    values: [...filterValues(list.filter), list.limit, list.offset],
+           order by devices.${list.sort} ${list.order} nulls last, devices.id limit $15 offset $16`,
+    values: [...filterValues(list.filter), list.owner, list.limit, list.offset],
   });
   return rows.map(asDevice);
 }
 
-export async function countMatching(session: Session, filter: DeviceFilter): Promise<number> {
+export async function countMatching(
+  session: Session,
+  filter: DeviceFilter,
+  owner: string | null,
+): Promise<number> {
   const { rows } = await session.query<{ total: number }>({
     text: `select count(*)::int as total from devices where ${matching}`,
-    values: filterValues(filter),
+    values: [...filterValues(filter), owner],
   });
   return rows[0]?.total ?? 0;
 }
@@ -63,7 +69,8 @@ const matching = `($1::text is null or devices.id = $1) and ($2::text is null or
   and ($11::boolean is null or (last_seen_at is not null) = $11)
   and ($12::boolean is null or (revoked_at is not null) = $12)
   and ($13::text is null
-    or position(lower($13) in lower(concat_ws(chr(31), meter_id, name, location, drn, devices.id))) > 0)`;
+    or position(lower($13) in lower(concat_ws(chr(31), meter_id, name, location, drn, devices.id))) > 0)
+  and ($14::uuid is null or user_id = $14)`;
 
 function filterValues(filter: DeviceFilter): unknown[] {
   const { id, meter_id, drn, type, name, location, status, user_id, mock, online } = filter;

@@ -20,8 +20,8 @@ export interface Registry {
    * [H-1]: the password is shown this once. @throws DomainError SCHEMA_INVALID, DRN_CHECK_DIGIT, METER_ID_TAKEN, DRN_TAKEN
    */
   create(input: unknown, caller: Caller): Promise<{ device: Device; mqtt_password: string }>;
-  /** page, limit, sort, order, and filters by field. */
-  list(query: ListQuery): Promise<Page<Device>>;
+  /** page, limit, sort, order, and filters by field. `owner`: only devices of this account; null: everybody's. */
+  list(query: ListQuery, owner?: string | null): Promise<Page<Device>>;
   /** By state and by type. */
   count(): Promise<DeviceCounts>;
   get(id: string): Promise<Device>;
@@ -73,12 +73,12 @@ export function createRegistry(database: Database): Registry {
         return { device, mqtt_password: password };
       });
     },
-    async list(query) {
+    async list(query, owner = null) {
       const { page, limit, offset, sort, order } = pageRequest(query, deviceSorts);
       const filter = asDeviceFilter(query);
       const [data, total] = await Promise.all([
-        listDevices(database, { limit, offset, sort, order, filter }),
-        countMatching(database, filter),
+        listDevices(database, { limit, offset, sort, order, filter, owner }),
+        countMatching(database, filter, owner),
       ]);
       return { data, page, limit, total };
     },

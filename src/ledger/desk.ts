@@ -57,7 +57,7 @@ export function createLedgerDesk(database: Database, options: { readonly lowUnit
   return {
     balance: (meter) => balanceOf(database, meter),
     statement: (meter, query) => statementOf(database, meter, query),
-    payments: (query) => list.payments(query),
+    payments: (query, owner) => list.payments(query, owner),
     suspense: (query) => list.suspense(query),
     async allocate(id, body, caller) {
       return allocationAnswer(id, await allocate(database, id, meterNumberOf(body), caller));

@@ -78,15 +78,23 @@ export async function selectPayments(
   filter: PaymentFilter,
 ): Promise<{ data: ListedPayment[]; total: number }> {
   const parts = partsOf(filter);
-  const bounds = [filter.statuses, filter.meter, filter.receipt, filter.channel, iso(start), iso(end)];
-  const newest = parts.map((part) => `(${part} order by id ${order} limit $7)`);
+  const bounds = [
+    filter.statuses,
+    filter.meter,
+    filter.receipt,
+    filter.channel,
+    iso(start),
+    iso(end),
+    filter.owner,
+  ];
+  const newest = parts.map((part) => `(${part} order by id ${order} limit $8)`);
   // amount has 14 digits at most: exact as a double.
   const { rows } = await session.query<Row>({
     text: `select u.type, u.id::float8 as id, u.status, u.channel, u.receipt, u.amount::float8 as amount, u.currency,
                   u.meter_number, coalesce(s.meter_id, u.meter_id) as meter_id, u.phone, s.units::float8 as units,
                   u.result_code, u.reason, u.checkout_request_id, u.paid_at, u.received_at
              from (select * from (${newest.join(' union all ')}) v
-                    order by received_at ${order}, type, id ${order} limit $8 offset $9) u
+                    order by received_at ${order}, type, id ${order} limit $9 offset $10) u
              left join lateral (select x.meter_id, x.units from sales x
                                  where u.type = 'payment' and x.payment_id = u.id order by x.id limit 1) s on true
             order by u.received_at ${order}, u.type, u.id ${order}`,
@@ -117,11 +125,17 @@ function partsOf(filter: PaymentFilter): string[] {
 }
 
 /** Of what is not asked for there is no condition; its parameter is named all the same. */
-function conditionsOf({ statuses, meter, receipt, channel }: PaymentFilter, isOfPrompts: boolean): string[] {
+function conditionsOf(filter: PaymentFilter, isOfPrompts: boolean): string[] {
+  const { statuses, meter, receipt, channel, owner } = filter;
   const ofMeter = isOfPrompts
     ? 'meter_id = $2::text'
     : `id in (select x.id from payments x where x.meter_id = $2::text
               union select x.payment_id from sales x where x.meter_id = $2::text)`;
+  const owned = 'select d.meter_id from devices d where d.user_id = $7::uuid';
+  const ofOwner = isOfPrompts
+    ? `meter_id in (${owned})`
+    : `id in (select x.id from payments x where x.meter_id in (${owned})
+              union select x.payment_id from sales x where x.meter_id in (${owned}))`;
   // A prompt credited by asking has its receipt later, and elsewhere.
   const ofReceipt = `id in (select x.id from payments x where upper(x.receipt) = upper($3::text)
                             union select q.payment_id from payment_prompts q where upper(q.receipt) = upper($3::text))`;
@@ -130,6 +144,7 @@ function conditionsOf({ statuses, meter, receipt, channel }: PaymentFilter, isOf
     meter === null ? '$2::text is null' : ofMeter,
     receipt === null ? '$3::text is null' : isOfPrompts ? 'receipt = $3::text' : ofReceipt,
     channel === null ? '$4::text is null' : 'channel = $4::text',
+    owner === null ? '$7::uuid is null' : ofOwner,
     '($5::timestamptz is null or received_at >= $5) and ($6::timestamptz is null or received_at < $6)',
   ];
 }

@@ -34,14 +34,16 @@ export interface PaymentFilter {
   /** Only money that came without a meter. */
   readonly wasSuspense: boolean;
   readonly meter: string | null;
+  /** The account whose meters alone count. */
+  readonly owner: string | null;
   readonly receipt: string | null;
   readonly channel: string | null;
 }
 
 /** Each throws DomainError SCHEMA_INVALID naming the field of the query that is wrong. */
 export interface PaymentList {
-  /** [H-12]: payments and prompts, newest first; filters status (comma list), meter, receipt, channel, start, end. */
-  payments(query?: ListQuery): Promise<Page<ListedPayment>>;
+  /** [H-12]: payments and prompts, newest first; filters status (comma list), meter, receipt, channel, start, end. `owner`: only for meters that are this account's now. */
+  payments(query?: ListQuery, owner?: string | null): Promise<Page<ListedPayment>>;
   /** [H-15]: money that found no meter; what still waits unless `status` says otherwise. */
   suspense(query?: ListQuery): Promise<Page<ListedPayment>>;
   /** The last 24 hours and what waits for a person. */
@@ -55,11 +57,12 @@ export function createPaymentList(database: Database): PaymentList {
     return { ...found, page: request.page, limit: request.limit };
   }
   return {
-    payments: async (query = {}) =>
+    payments: async (query = {}, owner = null) =>
       list(query, {
         statuses: statusesOf(query, paymentStatuses),
         wasSuspense: false,
         meter: text(query['meter_id']),
+        owner,
         receipt: text(query['receipt']),
         channel: oneOf(query, 'channel', paymentChannels),
       }),
@@ -68,6 +71,7 @@ export function createPaymentList(database: Database): PaymentList {
         statuses: statusesOf(query, suspenseStatuses) ?? ['suspense'],
         wasSuspense: true,
         meter: null,
+        owner: null,
         receipt: text(query['receipt']),
         channel: null,
       }),

@@ -31,8 +31,8 @@ export const sources = ['mqtt', 'http', 'batch'] as const;
 
 /** Questions about stored readings; each throws DomainError SCHEMA_INVALID when a field of the query is wrong. */
 export interface ReadingQueries {
-  /** The latest reading of every registered meter that has one, without mocks; sort by reading_timestamp, meter_id, kwh_amount or submitted_at. */
-  latest(query?: ListQuery): Promise<Page<StoredReading>>;
+  /** The latest reading of every registered meter that has one, without mocks; sort by reading_timestamp, meter_id, kwh_amount or submitted_at. `owner`: only of meters that are this account's now. */
+  latest(query?: ListQuery, owner?: string | null): Promise<Page<StoredReading>>;
   /** @throws DomainError METER_UNKNOWN, NO_READING. */
   latestOf(meter_id: string): Promise<StoredReading>;
   /**
@@ -71,9 +71,9 @@ export function createReadingQueries(database: Database): ReadingQueries {
   }
 
   return {
-    async latest(query = {}) {
+    async latest(query = {}, owner = null) {
       const request = pageRequest(query, latestSorts);
-      return { ...(await selectLatest(database, request)), page: request.page, limit: request.limit };
+      return { ...(await selectLatest(database, request, owner)), page: request.page, limit: request.limit };
     },
     async latestOf(meter) {
       const meter_id = await known(meter);

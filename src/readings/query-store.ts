@@ -54,15 +54,20 @@ export async function findMeter(database: Session, name: string): Promise<string
 export async function selectLatest(
   database: Session,
   { limit, offset, sort, order }: PageRequest<Sort>,
+  /** Whose meters alone; null: everybody's. */
+  owner: string | null = null,
 ): Promise<{ data: StoredReading[]; total: number }> {
   const { rows } = await database.query<ReadingRow>({
-    text: `select ${columns} from devices d cross join lateral (${latestReading}) r where not d.mock
+    text: `select ${columns} from devices d cross join lateral (${latestReading}) r
+            where not d.mock and ($3::uuid is null or d.user_id = $3)
             order by r.${sort} ${order}, r.meter_id limit $1 offset $2`,
-    values: [limit, offset],
+    values: [limit, offset, owner],
   });
   const counted = await database.query<{ total: number }>({
     text: `select count(*)::float8 as total from devices d
-            where not d.mock and exists (select 1 from meter_readings m where m.meter_id = d.meter_id)`,
+            where not d.mock and ($1::uuid is null or d.user_id = $1)
+              and exists (select 1 from meter_readings m where m.meter_id = d.meter_id)`,
+    values: [owner],
   });
   return { data: rows.map(forPeople), total: counted.rows[0]?.total ?? 0 };
 }

@@ -184,6 +184,16 @@ describe('Batches of readings [H-7]', () => {
       await assert.rejects(submissions.get(id), { code: 'BATCH_UNKNOWN' });
   });
 
+  it('are shown to a prosumer who submitted them, and unknown to any other [S-4]', async () => {
+    const { job_id } = await submit([{ meter_id: 'NOBODY' }]);
+    assert.equal((await submissions.get(job_id, 'test')).job_id, job_id);
+    assert.equal((await submissions.get(job_id, null)).job_id, job_id);
+    await assert.rejects(
+      submissions.get(job_id, 'another'),
+      (error) => isDomainError(error) && error.code === 'BATCH_UNKNOWN',
+    );
+  });
+
   it('with the same key and readings are one submission with one answer, also when they come at once', async () => {
     const meter = await newMeter();
     const readings = [reading(meter, 0), reading(meter, 1, 250)];

@@ -39,6 +39,28 @@ describe('registry', () => {
     assert.equal(rows[0]?.email, 'demo');
   });
 
+  it('lists to an account its own devices only, whatever it filters by [S-4]', async () => {
+    const { rows } = await test.database.query<{ id: string }>({
+      text: `insert into users (email, role) values ('p1', 'prosumer'), ('p2', 'prosumer') returning id::text`,
+    });
+    const [mine = '', yours = ''] = rows.map(({ id }) => id);
+    for (const [meter_id, user_id] of [
+      ['OF-P1-A', mine],
+      ['OF-P1-B', mine],
+      ['OF-P2', yours],
+    ] as const)
+      await registry.create({ type: 'meter', meter_id, user_id }, caller);
+    const found = async (query: Record<string, string>): Promise<[string[], number]> => {
+      const { data, total } = await registry.list({ sort: 'meter_id', order: 'asc', ...query }, mine);
+      return [data.map(({ meter_id }) => meter_id), total];
+    };
+    assert.deepEqual(await found({}), [['OF-P1-A', 'OF-P1-B'], 2]);
+    assert.deepEqual(await found({ limit: '1', page: '2' }), [['OF-P1-B'], 2]);
+    assert.deepEqual(await found({ meter_id: 'OF-P2' }), [[], 0]);
+    assert.deepEqual(await found({ user_id: yours }), [[], 0]);
+    assert.deepEqual(await found({ search: 'OF-P' }), [['OF-P1-A', 'OF-P1-B'], 2]);
+  });
+
   it('takes a drn with a right check digit and answers everything that was given', async () => {
     const input = {
       type: 'meter',

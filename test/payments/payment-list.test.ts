@@ -70,6 +70,34 @@ describe('the list of payments [H-12]', () => {
     );
   });
 
+  it('shows an account the money and the prompts of its own meters only [S-4]', async () => {
+    const [owner] = await house.rows<{ id: string }>(
+      `insert into users (email, role) values ('p1', 'prosumer') returning id::text`,
+    );
+    const [other] = await house.rows<{ id: string }>(
+      `insert into users (email, role) values ('p2', 'prosumer') returning id::text`,
+    );
+    await house.rows(`update devices set user_id = $1::uuid where meter_id = 'METER002'`, owner?.id);
+    const of = async (id = '', query = {}): Promise<(string | null)[]> => {
+      const { data, total } = await list.payments(query, id);
+      assert.equal(total, data.length);
+      return data.map(({ status, receipt, meter_id }) => `${status} ${receipt} ${meter_id}`).toSorted();
+    };
+    const allocated = `allocated ${receiptOf(3)} METER002`;
+    const mine = await of(owner?.id);
+    assert.equal(mine.length, 3);
+    assert.equal(mine[0], allocated);
+    assert.ok(mine.every((row) => row?.endsWith('METER002')));
+    assert.deepEqual(await of(owner?.id, { status: 'allocated' }), [allocated]);
+    assert.deepEqual(await of(owner?.id, { meter_id: 'METER001' }), []);
+    assert.deepEqual(await of(owner?.id, { receipt: receiptOf(1) }), []);
+    await house.rows(`update devices set user_id = $1::uuid where meter_id = 'METER001'`, other?.id);
+    const theirs = await of(other?.id, { status: 'open,failed,expired,accepted' });
+    assert.equal(theirs.length, 5);
+    assert.ok(theirs.every((row) => row?.endsWith('METER001')));
+    await house.rows(`update devices set user_id = null`);
+  });
+
   it('finds a payment by the receipt that came later than its credit', async () => {
     const [credited] = await house.rows<{ id: string }>(
       `select id from payments where receipt = $1`,

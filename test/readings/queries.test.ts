@@ -49,6 +49,17 @@ describe('questions about stored readings', () => {
     assert.deepEqual((await queries.latest({ page: 9 })).data, []);
   });
 
+  it('answers to an account the latest readings of its own meters only [S-4]', async () => {
+    const { rows } = await test.database.query<{ id: string }>({
+      text: `with u as (insert into users (email, role) values ('p1', 'prosumer'), ('p2', 'prosumer') returning id, email),
+                  d as (update devices set user_id = (select id from u where email = 'p1') where meter_id = 'Q-2')
+             select id::text from u order by email`,
+    });
+    const [owner, other] = await Promise.all(rows.map(({ id }) => queries.latest({}, id)));
+    assert.deepEqual([owner?.data.map(({ meter_id }) => meter_id), owner?.total], [['Q-2'], 1]);
+    assert.deepEqual([other?.data, other?.total], [[], 0]);
+  });
+
   it('answers the latest of one meter, by meter_id or drn [H-5]', async () => {
     const latest = await queries.latestOf('09000030529');
     assert.deepEqual(
