@@ -20,6 +20,7 @@ import { stock } from '../test/bench/contestants/stock.js';
 import { faultsOf, measureInjections } from '../test/bench/injections.js';
 import type { Lengths } from '../test/bench/measure.js';
 import { measureLive } from '../test/bench/live.js';
+import { liveFaultsOf } from '../test/bench/live/table.js';
 import { measureMocks } from '../test/bench/mocks.js';
 import { measurePrepaid } from '../test/bench/prepaid.js';
 import { machine, table, type Report } from '../test/bench/report.js';
@@ -142,6 +143,8 @@ async function main(): Promise<void> {
     throw new Error(`Changes of devices that were never told, or in the wrong order: ${untold}`);
   const unforwarded = forward === null ? '' : unforwardedOf(forward);
   if (unforwarded !== '') throw new Error(`Accepted means forwarded: ${unforwarded}`);
+  const liveFaults = live === null ? '' : liveFaultsOf(live);
+  if (liveFaults !== '') throw new Error(`Live events, each once: ${liveFaults}`);
   const apiFaults = api === null ? '' : apiFaultsOf(api);
   if (apiFaults !== '') throw new Error(`A 201 means stored, and yet: ${apiFaults}`);
   if (faults !== '') throw new Error(`Somebody was told what is not true:\n${faults}`);

@@ -1,5 +1,7 @@
 import { startAppliance } from '../support/appliance.js';
+import { watchNeighbours } from './neighbours.js';
 import type { LiveReport, LiveStep, RelayStep } from './live/measured.js';
+import { measureListener } from './live/listener-memory.js';
 import { measureRelay } from './live/relay.js';
 import { measureStep } from './live/steps.js';
 import { addOurTab, addStockTab, type Tab } from './live/tabs.js';
@@ -14,13 +16,18 @@ const loads = [
   { listeners: 100, eventsPerSecond: 1_000 },
   { listeners: 1_000, eventsPerSecond: 100 },
 ] as const;
-const relayRates = [10_000, 30_000] as const;
+const relayLoads = [
+  { listeners: 1, eventsPerSecond: 10_000 },
+  { listeners: 1, eventsPerSecond: 30_000 },
+  { listeners: 100, eventsPerSecond: 1_000 },
+] as const;
 
 /** The shipped gateway and Node-RED's own WebSocket node, in one Node-RED, the same events and listeners. */
 export async function measureLive({ seconds, log }: LiveOptions): Promise<LiveReport> {
   const house = await startAppliance({
     env: { VIRTUAL_METERS: '0', MOCK_SYNC: 'off', INSTANCE_ID: 'bench' },
   });
+  const neighbours = watchNeighbours([process.pid, house.pid]);
   async function step(
     name: string,
     { feedPort, path }: Tab,
@@ -52,6 +59,8 @@ export async function measureLive({ seconds, log }: LiveOptions): Promise<LiveRe
       ours: { name: 'live-events', steps: ours },
       stock: { name: 'websocket out', steps: stock },
       relay: await relays(seconds, log),
+      kbPerListener: await measureListener(),
+      othersCores: neighbours.stop().cores,
     };
   } finally {
     await house.stop();
@@ -60,8 +69,8 @@ export async function measureLive({ seconds, log }: LiveOptions): Promise<LiveRe
 
 async function relays(seconds: number, log: (line: string) => void): Promise<RelayStep[]> {
   const steps: RelayStep[] = [];
-  for (const rate of relayRates) {
-    const step = await measureRelay(rate, seconds);
+  for (const load of relayLoads) {
+    const step = await measureRelay({ ...load, seconds });
     log(`through Redis: ${JSON.stringify(step)}`);
     steps.push(step);
   }

@@ -7,13 +7,14 @@ import type { CrowdOrder, Heard } from './crowd-process.js';
 export interface Crowd {
   /** Resolves when all are heard, or nothing more comes. */
   drained(expected: number): Promise<void>;
-  /** What was heard; the listeners are gone then. */
-  report(): Promise<Heard>;
+  /** What was heard of so many events. */
+  report(total: number): Promise<Heard>;
   stop(): void;
 }
 
 const patienceMs = 60_000;
-const quietMs = 5_000;
+/** Longer than a gateway waits to tell of what another one lost. */
+const quietMs = 7_000;
 const drainMaxMs = 30_000;
 
 export async function openCrowd(order: CrowdOrder): Promise<Crowd> {
@@ -40,9 +41,9 @@ export async function openCrowd(order: CrowdOrder): Promise<Crowd> {
         heard = now;
       }
     },
-    async report() {
+    async report(total) {
       const heard = answerOf(child) as Promise<Heard>;
-      child.send('report');
+      child.send({ report: total });
       return heard;
     },
     stop: () => void child.kill('SIGKILL'),

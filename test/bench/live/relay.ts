@@ -1,46 +1,54 @@
-import { startGatewayProcess } from '../../live/gateways.js';
-import { startLiveHouse } from '../../live/house.js';
 import { eventually } from '../../support/eventually.js';
 import { startRedis } from '../../support/redis.js';
-import { clockMs } from './clock.js';
+import { cpuSeconds, memoryMiB } from '../process-tree.js';
 import { openCrowd } from './crowd.js';
 import type { RelayStep } from './measured.js';
-import { judge, pace } from './steps.js';
+import { judge, lossOf } from './steps.js';
+import { startTeller } from './teller.js';
 
-/** Events of a gateway here, heard by a listener of a gateway in another process. */
-export async function measureRelay(eventsPerSecond: number, seconds: number): Promise<RelayStep> {
+export interface RelayLoad {
+  readonly listeners: number;
+  readonly eventsPerSecond: number;
+  readonly seconds: number;
+}
+
+/** Events of a gateway, heard by listeners of another one: three processes, and a real Redis between them. */
+export async function measureRelay({ listeners, eventsPerSecond, seconds }: RelayLoad): Promise<RelayStep> {
   const redis = await startRedis();
   const settings = { url: redis.url, password: null, caFile: null };
-  const [here, there] = await Promise.all([
-    startLiveHouse({ redis: settings }),
-    startGatewayProcess(settings),
-  ]);
-  const crowd = await openCrowd({ port: Number(new URL(there.url).port), path: '/ws', count: 1 });
+  const [here, there] = await Promise.all([startTeller(settings), startTeller(settings)]);
+  const crowd = await openCrowd({ port: there.port, path: '/ws', count: listeners });
   try {
-    await eventually(async () => here.live.relay?.problem === null && (await there.state()).problem === null);
-    const sentMs: number[] = [];
-    const tell = (number: number): void => {
-      sentMs[number] = clockMs();
-      const data = {
-        meter_id: 'METER001',
-        kwh_amount: 1.25,
-        timestamp: '2026-11-20T12:00:00.000Z',
-        n: number,
-      };
-      here.tell({ event: 'MeterReadingSubmitted', data });
-    };
+    await eventually(async () => (await here.problem()) === null && (await there.problem()) === null);
     const warmUp = eventsPerSecond;
-    await pace(eventsPerSecond, warmUp, tell);
-    const begun = clockMs();
-    await pace(eventsPerSecond, seconds * eventsPerSecond, (number) => tell(warmUp + number));
-    const took = (clockMs() - begun) / 1000;
-    await crowd.drained(sentMs.length);
-    const heard = await crowd.report();
-    const { p50, p95, missed, messages } = judge(heard, sentMs, warmUp, 1);
-    return { eventsPerSecond, arrivedPerSecond: (messages - missed) / took, missed, p50, p95 };
+    const early = await here.tell({ first: 0, count: warmUp, perSecond: eventsPerSecond });
+    const pids = [here.pid, there.pid] as const;
+    const before = pids.map((pid) => cpuSeconds([pid]));
+    const count = seconds * eventsPerSecond;
+    const toldMs = early.concat(await here.tell({ first: warmUp, count, perSecond: eventsPerSecond }));
+    const took = ((toldMs.at(-1) ?? 0) - (toldMs[warmUp] ?? 0)) / 1_000;
+    const [telling = 0, hearing = 0] = pids.map(
+      (pid, index) => (cpuSeconds([pid]) - (before[index] ?? 0)) / took,
+    );
+    const memory = [memoryMiB([here.pid]), memoryMiB([there.pid])] as const;
+    await crowd.drained(toldMs.length * listeners);
+    const heard = await crowd.report(toldMs.length);
+    const { p50, p95, missed, messages } = judge(heard, toldMs, warmUp, listeners);
+    return {
+      listeners,
+      eventsPerSecond,
+      arrivedPerSecond: (messages - missed) / listeners / took,
+      missed,
+      p50,
+      p95,
+      loss: lossOf(heard),
+      cores: [telling, hearing],
+      memoryMiB: memory,
+    };
   } finally {
     crowd.stop();
-    await Promise.all([here.close(), there.end()]);
+    here.stop();
+    there.stop();
     await redis.remove();
   }
 }

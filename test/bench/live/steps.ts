@@ -1,11 +1,11 @@
 import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { addLatency, emptyLatencies, percentile } from '../load/latency-histogram.js';
-import { cpuSeconds } from '../process-tree.js';
+import { cpuSeconds, watchMemory } from '../process-tree.js';
 import { clockMs } from './clock.js';
 import { openCrowd } from './crowd.js';
 import type { Heard } from './crowd-process.js';
-import type { LiveStep } from './measured.js';
+import type { LiveLoss, LiveStep } from './measured.js';
 
 export interface StepOptions {
   readonly port: number;
@@ -30,21 +30,40 @@ export async function measureStep(options: StepOptions): Promise<LiveStep> {
   const feed = connect({ port: feedPort, host: '127.0.0.1', noDelay: true });
   try {
     const sentMs: number[] = [];
-    const before = Math.round((warmUpMs / 1000) * eventsPerSecond);
-    await pace(eventsPerSecond, before, (number) => tell(feed, number, sentMs));
+    const warmUp = Math.round((warmUpMs / 1000) * eventsPerSecond);
+    await pace(eventsPerSecond, warmUp, (number) => tell(feed, number, sentMs));
+    const memory = watchMemory([pid]);
     const cpu = cpuSeconds([pid]);
     const begun = clockMs();
-    await pace(eventsPerSecond, seconds * eventsPerSecond, (number) => tell(feed, before + number, sentMs));
+    await pace(eventsPerSecond, seconds * eventsPerSecond, (number) => tell(feed, warmUp + number, sentMs));
     const cores = (cpuSeconds([pid]) - cpu) / ((clockMs() - begun) / 1000);
     await crowd.drained(sentMs.length * listeners);
-    return { listeners, eventsPerSecond, cores, ...judge(await crowd.report(), sentMs, before, listeners) };
+    const memoryMost = memory.stop();
+    const heard = await crowd.report(sentMs.length);
+    return {
+      listeners,
+      eventsPerSecond,
+      cores,
+      memoryMiB: memoryMost,
+      loss: lossOf(heard),
+      ...judge(heard, sentMs, warmUp, listeners),
+    };
   } finally {
     feed.destroy();
     crowd.stop();
   }
 }
 
-export function judge(heard: Heard, sentMs: readonly number[], first: number, listeners: number) {
+export function lossOf({ doubled, told, silent, dropped }: LiveLoss): LiveLoss {
+  return { doubled, told, silent, dropped };
+}
+
+export function judge(
+  heard: Pick<Heard, 'lastMs' | 'counts'>,
+  sentMs: readonly number[],
+  first: number,
+  listeners: number,
+) {
   const latencies = emptyLatencies();
   let missed = 0;
   for (let number = first; number < sentMs.length; number++) {
