@@ -4,6 +4,7 @@ import { Socket } from 'node:net';
 import type { Database } from '../../src/database/database.js';
 import { createCallers, type Callers, type CallersOptions } from '../../src/callers/callers.js';
 import type { Role } from '../../src/callers/caller.js';
+import { createPasswords, type PasswordOptions, type Passwords } from '../../src/callers/passwords.js';
 import { createTokens, type Tokens, type TokenSettings } from '../../src/callers/tokens.js';
 
 export const secret = 'a secret of the tests, longer than 32 bytes';
@@ -54,4 +55,15 @@ export async function personOf(
 
 export function randomKey(): string {
   return `mfk_${randomBytes(32).toString('base64url')}`;
+}
+
+/** Ones that take a moment, as tests have many. */
+export function quickPasswords(options: PasswordOptions = {}): Passwords {
+  return createPasswords({ cost: 4, ...options });
+}
+
+/** Nobody is there, and nothing has happened. */
+export async function emptied(database: Database): Promise<void> {
+  for (const table of ['api_keys', 'users', 'audit_log', 'rate_limits'])
+    await database.query({ text: `delete from ${table}` });
 }
