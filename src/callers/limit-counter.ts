@@ -1,12 +1,12 @@
 import type { Redis } from 'ioredis';
 import {
   RateLimiterMemory,
-  RateLimiterPostgres,
   RateLimiterRedis,
   RateLimiterRes,
   type RateLimiterAbstract,
 } from 'rate-limiter-flexible';
 import type { Session } from '../database/database.js';
+import { limiterOnTable } from './limit-table.js';
 
 /** Where points are kept. Redis and PostgreSQL count for all instances; in memory each counts for itself. */
 export type LimitStore =
@@ -91,17 +91,5 @@ function sharedLimiter(store: LimitStore, options: LimiterOptions): RateLimiterA
       rejectIfRedisNotReady: true,
       inMemoryBlockOnConsumed,
     });
-  const { session } = store;
-  return new RateLimiterPostgres({
-    ...options,
-    storeClient: {
-      query: (statement: { name?: string; text: string; values: unknown[] }) =>
-        session.query({ ...statement, timeoutMs: queryMs }),
-    },
-    storeType: 'client',
-    tableName: 'rate_limits',
-    tableCreated: true,
-    clearExpiredByTimeout: false,
-    inMemoryBlockOnConsumed,
-  });
+  return limiterOnTable(store.session, { ...options, inMemoryBlockOnConsumed }, queryMs);
 }

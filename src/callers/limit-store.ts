@@ -3,6 +3,7 @@ import { DomainError } from '../errors.js';
 import { logger } from '../operation/logging.js';
 import { connectRedis, type RedisSettings } from '../redis/connection.js';
 import type { LimitStore } from './limit-counter.js';
+import { deleteOver } from './limit-table.js';
 
 /** `auto`: Redis when there is one, else each instance counts for itself. */
 export const limitStores = ['auto', 'memory', 'redis', 'postgres'] as const;
@@ -42,13 +43,4 @@ function sweptTable(session: Session): OpenLimitStore {
   const timer = setInterval(sweep, sweepMs);
   timer.unref();
   return { store: { kind: 'postgres', session }, close: () => clearInterval(timer) };
-}
-
-/** @param now Unix ms */
-export async function deleteOver(session: Session, now: number): Promise<void> {
-  await session.query({
-    name: 'rate-limits-over',
-    text: 'delete from rate_limits where expire < $1::bigint',
-    values: [now],
-  });
 }

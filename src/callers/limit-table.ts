@@ -1,5 +1,5 @@
 import { RateLimiterPostgres, type IRateLimiterPostgresOptions } from 'rate-limiter-flexible';
-import type { Database } from '../database/database.js';
+import type { Session } from '../database/database.js';
 
 type Options = Omit<
   IRateLimiterPostgresOptions,
@@ -7,14 +7,14 @@ type Options = Omit<
 >;
 
 /** Counts in the table `rate_limits`, alike for all instances, over restarts. */
-export function limiterOnTable(database: Database, options: Options): RateLimiterPostgres {
+export function limiterOnTable(session: Session, options: Options, timeoutMs = 5_000): RateLimiterPostgres {
   return new RateLimiterPostgres({
     ...options,
-    storeClient: { query: (statement: Statement) => database.query({ ...statement, timeoutMs: 5_000 }) },
+    storeClient: { query: (statement: Statement) => session.query({ ...statement, timeoutMs }) },
     storeType: 'client',
     tableName: 'rate_limits',
     tableCreated: true,
-    // Its timer would outlive the database: see `sweepLimits`.
+    // Its timer would outlive the database: see `deleteOver`.
     clearExpiredByTimeout: false,
   });
 }
@@ -22,15 +22,14 @@ export function limiterOnTable(database: Database, options: Options): RateLimite
 interface Statement {
   readonly name?: string;
   readonly text: string;
-  readonly values?: readonly unknown[];
+  readonly values: unknown[];
 }
 
-/** Deletes a part of what has run out. Cheap; for whoever counts much, now and then. */
-export async function sweepLimits(database: Database): Promise<void> {
-  await database.query({
-    name: 'limits-sweep',
-    text: `delete from rate_limits where key in
-             (select key from rate_limits where expire < extract(epoch from now()) * 1000 limit 10000 for update skip locked)`,
-    timeoutMs: 5_000,
+/** What is over; nothing depends on it. @param now Unix ms */
+export async function deleteOver(session: Session, now: number): Promise<void> {
+  await session.query({
+    name: 'rate-limits-over',
+    text: 'delete from rate_limits where expire < $1::bigint',
+    values: [now],
   });
 }

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { RateLimiterRes, type RateLimiterPostgres } from 'rate-limiter-flexible';
 import type { Database, Session } from '../database/database.js';
 import { DomainError } from '../errors.js';
-import { addressBlock } from './address-block.js';
-import { limiterOnTable, sweepLimits } from './limit-table.js';
+import { networkOf } from '../http/network-of.js';
+import { limiterOnTable, deleteOver } from './limit-table.js';
 
 export interface LockoutSettings {
   /** Failures of one e-mail from one address before both together are locked. */
@@ -58,14 +58,14 @@ export function createLockout(database: Database, settings: LockoutSettings): Lo
     if (performance.now() - sweptAt < sweepMs) return;
     sweptAt = performance.now();
     // The next one sweeps what this one could not.
-    sweepLimits(database).catch(() => {});
+    deleteOver(database, Date.now()).catch(() => {});
   }
 
   return {
     async begin(email, address) {
       sweepNow();
       const name = nameOf(email);
-      const pair = `${name}:${addressBlock(address)}`;
+      const pair = `${name}:${networkOf(address ?? '')}`;
       const pairLeft = await consume(pairs, pair);
       const emailLeft = await consume(emails, name);
       return {

@@ -1,7 +1,8 @@
 import { strict as assert } from 'node:assert';
 import { mock } from 'node:test';
 import type { LimitStore } from '../../src/callers/limit-counter.js';
-import { deleteOver, openLimitStore } from '../../src/callers/limit-store.js';
+import { openLimitStore } from '../../src/callers/limit-store.js';
+import { deleteOver } from '../../src/callers/limit-table.js';
 import { createLimits, type GuardLimits, type LimitOptions, type Rates } from '../../src/callers/limits.js';
 import { DomainError } from '../../src/errors.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
