@@ -4,15 +4,8 @@ import { kinds, mix, planCalls } from './api/plan.js';
 import { assertSame, figuresOf } from './api/same.js';
 
 const until = Date.UTC(2026, 10, 20, 6);
-const history = {
-  meters: 1_000,
-  days: 31,
-  everyMinutes: 15,
-  yearMeters: 0,
-  users: 100,
-  metersOfUser: 10,
-  until,
-};
+const emails = Array.from({ length: 100 }, (_, index) => `owner${index}@example.org`);
+const history = { meters: 1_000, days: 31, everyMinutes: 15, yearMeters: 0, emails, metersOfUser: 10, until };
 
 describe('The calls of the API bench', () => {
   const calls = planCalls(history, 500, 20, 0);

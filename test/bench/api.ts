@@ -27,6 +27,7 @@ export interface ApiOptions {
 }
 
 const meters = 1_000;
+const metersOfUser = 10;
 const warmUpSeconds = 3;
 
 /** Mixed calls on the API, the same data, calls and instants for each. @throws when they answer differently */
@@ -65,7 +66,8 @@ export async function measureApi({ perSecond, seconds, everyMinutes, log }: ApiO
 
 function historyOf(everyMinutes: number): History {
   const until = Math.floor((Date.now() - roomForSubmissionsMs) / 3_600_000) * 3_600_000;
-  return { meters, days: 31, everyMinutes, yearMeters: 0, users: 100, metersOfUser: 10, until };
+  const emails = Array.from({ length: meters / metersOfUser }, (_, index) => `owner${index}@example.org`);
+  return { meters, days: 31, everyMinutes, yearMeters: 0, emails, metersOfUser, until };
 }
 
 /** @returns how many readings there are */
@@ -102,18 +104,21 @@ async function measureOne(
   const house = await contestant.start({ databaseUrl, folder });
   try {
     const agent = new Agent({ keepAlive: true });
-    const headersOf = (user: number): Headers => ({ 'x-user-id': userIdOf(user) });
+    const headers: readonly Headers[] = await house.headersOf(
+      history.emails.map((_, user) => userIdOf(user)),
+    );
+    const headersOf = (user: number): Headers => headers[user] ?? {};
     const said = await sampleOf((path) => send(agent, house.url + path, null, headersOf(0)), history);
     agent.destroy();
     const warmUp = planCalls(history, perSecond, warmUpSeconds, 0);
     const before = await makeCalls(house.url, warmUp, headersOf);
     const sent = warmUp.filter(({ body }) => body !== null).length;
     const calls = planCalls(history, perSecond, seconds, sent);
-    const roots = [databasePid, ...house.pids()];
-    const neighbours = watchNeighbours([process.pid, ...roots]);
-    const [ownBefore, cpuBefore] = [cpuSeconds(roots), process.cpuUsage()];
+    const neighbours = watchNeighbours([process.pid, databasePid, ...house.pids()]);
+    const used = watchCpu({ own: house.pids(), database: [databasePid] });
+    const cpuBefore = process.cpuUsage();
     const called = await makeCalls(house.url, calls, headersOf);
-    const own = cpuSeconds(roots) - ownBefore;
+    const { own, database: itsDatabase } = used();
     const bench = process.cpuUsage(cpuBefore);
     const entry: ApiEntry = {
       name: contestant.name,
@@ -128,10 +133,11 @@ async function measureOne(
       refused: Object.fromEntries(called.refused),
       stored: before.stored.length + called.stored.length,
       ...(await judgeSubmissions(database, [...before.stored, ...called.stored])),
+      cpu: { own: (own * 1_000) / calls.length, database: (itsDatabase * 1_000) / calls.length },
       memoryMiB: memoryMiB(house.pids()),
       around: {
         ...neighbours.stop(),
-        ownCores: own / called.seconds,
+        ownCores: (own + itsDatabase) / called.seconds,
         benchCpuShare: (bench.user + bench.system) / 1e6 / called.seconds,
       },
     };
@@ -141,4 +147,19 @@ async function measureOne(
     // The next one finds what this one found.
     await database.query({ text: `delete from meter_readings where source = 'http'` });
   }
+}
+
+type Trees = Readonly<Record<'own' | 'database', readonly number[]>>;
+
+/** @returns how many seconds of a core each tree has used since */
+function watchCpu(trees: Trees): () => Record<keyof Trees, number> {
+  const secondsOf = (): Record<keyof Trees, number> => ({
+    own: cpuSeconds(trees.own),
+    database: cpuSeconds(trees.database),
+  });
+  const before = secondsOf();
+  return () => {
+    const after = secondsOf();
+    return { own: after.own - before.own, database: after.database - before.database };
+  };
 }

@@ -70,7 +70,7 @@ function measureTable(wanted: number, questions: number, log: SeriesOptions['log
 function historyOf(rows: number): History {
   const until = Math.floor(Date.now() / 3_600_000) * 3_600_000;
   const meters = Math.max(100, Math.ceil(rows / (days * 96)));
-  return { meters, days, everyMinutes: 15, yearMeters, users: 1, metersOfUser: 100, until };
+  return { meters, days, everyMinutes: 15, yearMeters, emails: ['demo'], metersOfUser: 100, until };
 }
 
 type Filled = Pick<SeriesEntry, 'rows' | 'fillSeconds' | 'tableMiB' | 'writtenMiB' | 'sealedRowsPerSecond'>;

@@ -17,6 +17,8 @@ export interface ApiEntry {
   readonly lost: number;
   /** … and readings in the table more often than once, or other than sent. */
   readonly wrong: number;
+  /** Of one call, ms: of its own processes, and of PostgreSQL's. */
+  readonly cpu: { readonly own: number; readonly database: number };
   readonly memoryMiB: number;
   readonly around: Around;
 }

@@ -47,9 +47,12 @@ export function planCalls(history: History, perSecond: number, seconds: number, 
     dueMs += (-Math.log(1 - drawn(1, 'gap', n)) * 1_000) / perSecond;
     if (dueMs >= seconds * 1_000) return calls;
     const kind = kindOf(drawn(2, 'kind', n) * 100);
-    const meter = meterIdOf(Math.floor(drawn(3, 'meter', n) * history.meters));
-    const user = Math.floor(drawn(4, 'user', n) * history.users);
-    const body = kind === 'submit a reading' ? JSON.stringify(submissionOf(history, submissions++)) : null;
+    const submission = kind === 'submit a reading' ? submissionOf(history, submissions++) : null;
+    // Everybody asks of a meter of his own.
+    const index = submission?.index ?? Math.floor(drawn(3, 'meter', n) * history.meters);
+    const meter = meterIdOf(index);
+    const user = Math.floor(index / history.metersOfUser);
+    const body = submission === null ? null : JSON.stringify(submission.reading);
     calls.push({ kind, dueMs, path: pathOf(kind, meter, history.until - 3 * dayMs), body, user });
   }
 }
@@ -74,10 +77,12 @@ export function pathOf(kind: Kind, meter: string, day: number): string {
   return paths[kind];
 }
 
-function submissionOf({ meters, until }: History, number: number): Submission {
-  return {
-    meter_id: meterIdOf((number * 7_919) % meters),
+function submissionOf({ meters, until }: History, number: number): { index: number; reading: Submission } {
+  const index = (number * 7_919) % meters;
+  const reading = {
+    meter_id: meterIdOf(index),
     kwh_amount: energyOf(number) / 10_000,
     reading_timestamp: new Date(until + quarterMs * Math.floor(number / meters)).toISOString(),
   };
+  return { index, reading };
 }

@@ -9,14 +9,9 @@ export type Sample = Readonly<Record<string, unknown>>;
 
 const sampleMeters = 5;
 
-/** One answer of each kind of a few meters, before anything is written. @throws when one is not 200 */
-export async function sampleOf(
-  ask: (path: string) => Promise<Answer>,
-  { until, meters }: History,
-): Promise<Sample> {
-  const paths = Array.from({ length: sampleMeters }, (_, n) =>
-    meterIdOf(Math.floor((n * meters) / sampleMeters)),
-  )
+/** One answer of each kind of a few meters of the first owner, before anything is written. @throws when one is not 200 */
+export async function sampleOf(ask: (path: string) => Promise<Answer>, { until }: History): Promise<Sample> {
+  const paths = Array.from({ length: sampleMeters }, (_, n) => meterIdOf(n))
     .flatMap((meter) =>
       kinds.map((kind) => (kind.startsWith('submit') ? '' : pathOf(kind, meter, until - 3 * dayMs))),
     )

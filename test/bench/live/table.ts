@@ -41,14 +41,14 @@ export function liveTable({ ours, stock, relay, kbPerListener }: LiveReport): st
   const body = ours.steps.flatMap((mine, index) => {
     const its = stock.steps[index];
     if (its === undefined) return [];
-    return rows.map(([label, value, decimals], row) => {
+    return rows.map(([label, value, decimals, ratio], row) => {
       const [one, other] = [value(mine), value(its)];
-      const ratio = one === null || other === null || other === 0 ? '' : `${(one / other).toFixed(2)} ×`;
+      const share = ratio && one !== null && other !== null ? `${(one / other).toPrecision(2)} ×` : '';
       return [
         row === 0 ? loadOf(mine) + label : label,
         figure(one, decimals),
         figure(other, decimals),
-        ratio,
+        share,
       ];
     });
   });

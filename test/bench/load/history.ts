@@ -11,8 +11,8 @@ export interface History {
   readonly everyMinutes: number;
   /** The first so many have an hourly reading on the days before as well, back to a year: see `yearDays`. */
   readonly yearMeters: number;
-  /** User `n` has the meters from `n × metersOfUser` on. */
-  readonly users: number;
+  /** Of the owners; number `n` has the meters from `n × metersOfUser` on. */
+  readonly emails: readonly string[];
   readonly metersOfUser: number;
   /** Unix ms, a whole quarter of an hour: the last reading is before it. */
   readonly until: number;
@@ -25,11 +25,6 @@ const lanes = 2;
 
 export function userIdOf(index: number): string {
   return `00000000-0000-4000-8000-${String(index + 1).padStart(12, '0')}`;
-}
-
-/** The first is who calls the demo without a token. */
-export function emailOf(index: number): string {
-  return index === 0 ? 'demo' : `bench${index}@example.org`;
 }
 
 /** Day by day in partitions of their own, each day in the order of time: a meter's readings lie far apart, as in life. */
@@ -57,11 +52,10 @@ export async function fillHistory(database: Database, history: History): Promise
   await database.query({ text: 'checkpoint' });
 }
 
-async function register(database: Database, { meters, users, metersOfUser }: History): Promise<void> {
-  const numbers = Array.from({ length: users }, (_, index) => index);
+async function register(database: Database, { meters, emails, metersOfUser }: History): Promise<void> {
   await database.query({
-    text: `insert into users (id, email, role) select id, email, 'admin' from unnest($1::uuid[], $2::text[]) as u (id, email)`,
-    values: [numbers.map(userIdOf), numbers.map(emailOf)],
+    text: `insert into users (id, email, role) select id, email, 'prosumer' from unnest($1::uuid[], $2::text[]) as u (id, email)`,
+    values: [emails.map((_, index) => userIdOf(index)), emails],
   });
   const indexes = Array.from({ length: meters }, (_, index) => index);
   await database.query({
@@ -70,7 +64,7 @@ async function register(database: Database, { meters, users, metersOfUser }: His
     values: [
       indexes.map(meterIdOf),
       indexes.map((index) =>
-        index < users * metersOfUser ? userIdOf(Math.floor(index / metersOfUser)) : null,
+        index < emails.length * metersOfUser ? userIdOf(Math.floor(index / metersOfUser)) : null,
       ),
     ],
   });

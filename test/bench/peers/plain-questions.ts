@@ -86,7 +86,7 @@ export function openQuestions(url: string): Readonly<Record<Question, (asked: As
           'balance',
         ),
       ),
-    devices: ({ query }) => list('devices', 'meter_id', query),
+    devices: ({ query, user }) => list('devices', 'meter_id', query, 'user_id = $1', [user]),
     async submit({ body: { meter_id, kwh_amount, reading_timestamp } }) {
       const rows = await rowsOf(
         `insert into meter_readings (meter_id, kwh_amount, reading_timestamp, source)
