@@ -20,9 +20,14 @@ export interface Comparison {
   readonly difference: number;
   /** Time of the oldest of its reports in this commit. */
   readonly oldest: number | null;
+  /** When the newest of them came in. */
+  readonly receivedAt: number;
 }
 
-/** Of these meters those that differ, that drift, or that report what they consumed before their last command. */
+/**
+ * Of these meters those that differ, that drift, or that report what they may have consumed before they took over their
+ * last command.
+ */
 export async function selectSuspects(
   tx: Session,
   meters: readonly Comparison[],
@@ -39,14 +44,20 @@ export async function selectSuspects(
                                 where t.meter_id = m.meter_id and t.status = 'waiting') as is_open,
                   exists (select from balance_drifts d
                            where d.meter_id = m.meter_id and d.resolved_at is null) as is_drifting
-             from unnest($1::text[], $2::bigint[], $3::bigint[]) with ordinality as m (meter_id, difference, oldest, n)
+             from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[])
+                    with ordinality as m (meter_id, difference, oldest, received_at, n)
              left join balance_commands c on c.meter_id = m.meter_id
-            where abs(m.difference) > $4::bigint or m.oldest < c.last_timestamp
+            where abs(m.difference) > $5::bigint or m.oldest < c.last_timestamp
+               or to_timestamp(m.received_at::float8 / 1000) <= c.confirmed_at
+               or exists (select from outbox o
+                           where o.kind = 'balance' and o.subject = m.meter_id and o.done_at is null
+                             and o.sent_revision = o.revision)
                or exists (select from balance_drifts d where d.meter_id = m.meter_id and d.resolved_at is null)`,
     values: [
       textArray(meters.map(({ meter_id }) => meter_id)),
       integerArray(meters.map(({ difference }) => difference)),
       `{${meters.map(({ oldest }) => oldest ?? 'NULL').join(',')}}`,
+      integerArray(meters.map(({ receivedAt }) => Math.trunc(receivedAt))),
       tolerance,
     ],
   });

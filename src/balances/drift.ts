@@ -10,7 +10,7 @@ import {
   type Disagreement,
   type Suspect,
 } from './drift-store.js';
-import { wantCommands, wantCommandsLater } from './wanted-commands.js';
+import { wantAnotherCommand, wantCommands, wantCommandsLater } from './wanted-commands.js';
 
 /** A meter whose own balance is not the ledger's. Units as numbers of at most 4 decimals, times RFC 3339. */
 export interface Drift {
@@ -46,8 +46,6 @@ interface Said extends Comparison {
   readonly ledger: number;
   /** Of the newest report, Unix ms; null when it has no time. */
   readonly newest: number | null;
-  /** When that came in, Unix ms. */
-  readonly receivedAt: number;
   readonly isFresh: boolean;
   readonly rows: readonly Row[];
 }
@@ -67,6 +65,7 @@ export async function compareBalances(
   if (meters.length === 0) return [];
   const suspects = await selectSuspects(tx, meters, tolerance);
   const late: string[] = [];
+  const crossed: string[] = [];
   const beyond: Disagreement[] = [];
   const resolved: string[] = [];
   const quiet: string[] = [];
@@ -76,6 +75,8 @@ export async function compareBalances(
     const { meter_id, ledger, difference } = said;
     // The last command did not count them. A meter whose broker had acknowledged them cannot know, and may report no more.
     if (isLate(said, suspect.commanded) && Math.abs(difference) > tolerance) late.push(meter_id);
+    else if (hasConsumed(said) && suspect.is_open) crossed.push(meter_id);
+    else if (hasConsumed(said) && cameBefore(said, suspect.confirmed_at)) late.push(meter_id);
     switch (verdictOf(said, suspect, { driftUnits, now })) {
       case 'drift':
         beyond.push({ meter_id, ledger, meter: ledger + difference });
@@ -88,6 +89,7 @@ export async function compareBalances(
     }
   }
   if (late.length > 0) await wantCommandsLater(tx, late, settleMs);
+  if (crossed.length > 0) await wantAnotherCommand(tx, crossed);
   if (resolved.length > 0) await resolveDrifts(tx, resolved);
   const drifting = await unexplained(tx, beyond);
   for (const one of beyond) if (!drifting.includes(one)) quiet.push(one.meter_id);
@@ -119,15 +121,16 @@ async function unexplained(tx: Session, found: readonly Disagreement[]): Promise
 }
 
 function verdictOf(
-  { newest, receivedAt, isFresh, difference }: Said,
+  said: Said,
   { commanded, sent_at, confirmed_at, is_open }: Suspect,
   { driftUnits, now }: CompareOptions,
 ): 'right' | 'off' | 'drift' | 'unknown' {
+  const { newest, isFresh, difference } = said;
   // A command or a token is under way, or the report is older than the last command.
   if (is_open || !isFresh) return 'unknown';
   if (newest !== null && commanded !== null && newest < commanded) return 'unknown';
   // It came before the meter had the last command; the confirmation, which came after it, is stored sooner.
-  if (confirmed_at !== null && receivedAt <= confirmed_at) return 'unknown';
+  if (cameBefore(said, confirmed_at)) return 'unknown';
   if (Math.abs(difference) <= tolerance) return 'right';
   if (Math.abs(difference) > driftUnits) return 'drift';
   return sent_at === null || now - sent_at >= quietMs ? 'off' : 'unknown';
@@ -158,6 +161,15 @@ function saidBy(rows: readonly Row[], now: number): Said[] {
     said.push({ meter_id, difference, ledger, oldest, newest: time, receivedAt, isFresh, rows: own });
   }
   return said;
+}
+
+/** It said so before it had the last command. */
+function cameBefore({ receivedAt }: Said, confirmedAt: number | null): boolean {
+  return confirmedAt !== null && receivedAt <= confirmedAt;
+}
+
+function hasConsumed({ rows }: Said): boolean {
+  return rows.some(({ report }) => report.units > 0);
 }
 
 /** It reports what it consumed before its last command. */

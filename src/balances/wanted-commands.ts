@@ -56,6 +56,22 @@ export async function wantCommandsLater(
   });
 }
 
+/**
+ * What is on its way to these meters is not the last word: when it is confirmed another one follows. Until then nothing
+ * is sent sooner or oftener; a meter that never confirms is told as before.
+ */
+export async function wantAnotherCommand(tx: Session, meterIds: readonly string[]): Promise<void> {
+  await tx.query({
+    name: 'want-another-command',
+    text: `update outbox o set revision = o.revision + 1
+             from (select id from outbox
+                    where kind = 'balance' and subject = any($1::text[]) and done_at is null and sent_revision = revision
+                    order by subject for update) open
+            where o.id = open.id`,
+    values: [textArray(meterIds)],
+  });
+}
+
 /** Why a meter is told its balance again: it came, or it asked. */
 export type WakeReason = 'connected' | 'subscribed' | 'online' | 'request';
 

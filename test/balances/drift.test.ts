@@ -4,6 +4,7 @@ import { confirmCommands } from '../../src/balances/confirmations.js';
 import { createConsumption, type Consumption } from '../../src/balances/consumption.js';
 import type { ConsumptionReport } from '../../src/balances/report.js';
 import type { Drift } from '../../src/balances/drift.js';
+import { wantCommands } from '../../src/balances/wanted-commands.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { credit, one, report } from './meters.js';
 
@@ -172,15 +173,33 @@ describe('A meter that disagrees with the ledger', () => {
     assert.deepEqual(await wanted(), ['payment']);
   });
 
-  it('because its report crossed the command is not judged, although the command is confirmed by now', async () => {
+  it('because its report crossed the command is not judged, although that is confirmed by now, and told once more', async () => {
     await paid(10);
     await credit(test.database, meter, 5);
     await told();
     // Made after the command had left, sent before it arrived; it waited for its batch while the confirmation did not.
     await says(9.9952, { received_at: arrived - 1 });
-    assert.deepEqual([drifts.length, await wanted()], [0, []]);
+    assert.deepEqual([drifts.length, await wanted()], [0, ['late']]);
+    assert.equal((await told('later')).balance, 14.9952);
     await says(9.9904);
     assert.deepEqual([drifts.length, await wanted()], [1, ['drift']], 'the next one counts');
+  });
+
+  it('by what it consumed while the command was on its way, is told once more when it has confirmed that', async () => {
+    await paid(10);
+    await credit(test.database, meter, 5);
+    // The broker had acknowledged the report: the meter takes over 15, and has 0.0048 too much.
+    assert.equal((await told('now', () => says(9.9952))).balance, 15);
+    assert.equal((await told()).balance, 14.9952);
+    assert.deepEqual(await wanted(), []);
+  });
+
+  it('by the same, when the command said nothing new, is told once more, too', async () => {
+    await paid(10);
+    await wantCommands(test.database, [meter], 'replay');
+    assert.equal((await told('now', () => says(9.9952))).balance, 10);
+    assert.equal((await told()).balance, 9.9952);
+    assert.deepEqual(await wanted(), []);
   });
 
   it('by what it consumed before the command, and reports now, is told once more, a little later', async () => {
