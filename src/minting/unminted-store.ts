@@ -2,6 +2,7 @@ import type { Session } from '../database/database.js';
 import type { PageRequest } from '../http/page.js';
 import type { Span } from '../statistics/span.js';
 import type { MintState } from './mint-request.js';
+import { findWritten, sumsOf, sumValues } from './unminted-sums.js';
 
 /** Why a reading cannot be minted: a mock device's; nobody's wallet is known. */
 export type Obstacle = 'mock' | 'no_wallet';
@@ -31,8 +32,9 @@ export interface UnmintedWallet {
   readonly readings: number;
   readonly meters: number;
   readonly kwh: number;
-  readonly first_at: Date;
-  readonly last_at: Date;
+  /** Days (UTC), as 2026-11-20. */
+  readonly first_day: string;
+  readonly last_day: string;
 }
 
 export interface Amount {
@@ -46,12 +48,6 @@ export interface UnmintedFilter {
   readonly meter: string | null;
   /** Null: also those that cannot be minted. */
   readonly mintable: boolean | null;
-}
-
-export interface UnmintedTotals {
-  readonly mintable: Amount;
-  readonly mock: Amount;
-  readonly no_wallet: Amount;
 }
 
 const reading = `select r.id, r.meter_id, r.user_id, coalesce(r.wallet_address, u.wallet_address) as wallet_address,
@@ -89,44 +85,61 @@ export async function selectUnminted(
   return rows;
 }
 
-/** By wallet. `mintable` counts here, too. */
+/** By wallet, and what all comes to. `mintable` counts for the wallets only. */
 export async function selectUnmintedWallets(
   session: Session,
   span: Span,
   { sort, order, limit, offset }: PageRequest<keyof typeof walletColumns>,
   filter: UnmintedFilter,
-): Promise<{ data: UnmintedWallet[]; total: number }> {
-  const { rows } = await session.query<UnmintedWallet & { total: number }>({
-    text: `select n.wallet_address, count(*)::float8 as readings, count(distinct n.meter_id)::float8 as meters,
-                  sum(n.kwh_amount)::float8 as kwh, min(n.reading_timestamp) as first_at, max(n.reading_timestamp) as last_at
-             from (${sourceOf(filter)}) n where ${wanted} group by 1
-            order by ${walletColumns[sort]} ${order}, 1 limit $6 offset $7`,
-    values: [...valuesOf(span, filter), limit, offset],
+): Promise<{ data: UnmintedWallet[]; total: number; sums: UnmintedSum[] }> {
+  const written = await findWritten(session, span);
+  const { rows } = await session.query<{
+    total: number;
+    sums: UnmintedSum[] | null;
+    data: UnmintedWallet[] | null;
+  }>({
+    text: `with sums as materialized (${sumsOf(span, filter, written)}), wallets as materialized (
+             select n.wallet_address, sum(n.readings) as readings, count(distinct n.meter_id) as meters, sum(n.kwh) as kwh,
+                    to_char(min(n.day) at time zone 'UTC', 'YYYY-MM-DD') as first_day,
+                    to_char(max(n.day) at time zone 'UTC', 'YYYY-MM-DD') as last_day
+               from sums n where ($5::boolean is null or (n.reason is null) = $5) group by 1
+           )
+           select (select count(*)::float8 from wallets) as total,
+                  (select json_agg(t) from (select n.reason, sum(n.readings) as readings, sum(n.kwh) as kwh
+                                              from sums n group by 1) t) as sums,
+                  (select json_agg(w) from (select * from wallets n order by n.${walletColumns[sort]} ${order}, 1
+                                             limit $6 offset $7) w) as data`,
+    values: [...sumValues(written, filter), filter.mintable, limit, offset],
   });
-  const counted = await session.query<{ total: number }>({
-    text: `select (count(distinct n.wallet_address) + max((n.wallet_address is null)::int))::float8 as total
-             from (${sourceOf(filter)}) n where ${wanted}`,
-    values: valuesOf(span, filter),
-  });
-  return { data: rows, total: counted.rows[0]?.total ?? 0 };
+  const [row] = rows;
+  return { data: row?.data ?? [], total: row?.total ?? 0, sums: row?.sums ?? [] };
+}
+
+/** What there is of those that can be minted (null), or cannot for this reason. */
+export interface UnmintedSum extends Amount {
+  readonly reason: Obstacle | null;
+}
+
+/** What a day (UTC) has, by whether and why not it can be minted; newest first. */
+export interface UnmintedDay extends UnmintedSum {
+  /** Unix ms of its beginning. */
+  readonly day: number;
 }
 
 /** Of the filter but for `mintable`. */
-export async function selectTotals(
+export async function selectUnmintedDays(
   session: Session,
   span: Span,
   filter: UnmintedFilter,
-): Promise<UnmintedTotals> {
-  const { rows } = await session.query<Amount & { reason: Obstacle | null }>({
-    text: `select n.reason, count(*)::float8 as readings, sum(n.kwh_amount)::float8 as kwh
-             from (${sourceOf(filter)}) n group by 1`,
-    values: valuesOf(span, filter).slice(0, 4),
+): Promise<UnmintedDay[]> {
+  const written = await findWritten(session, span);
+  const { rows } = await session.query<UnmintedDay>({
+    text: `select extract(epoch from n.day)::float8 * 1000 as day, n.reason, sum(n.readings)::float8 as readings,
+                  sum(n.kwh)::float8 as kwh
+             from (${sumsOf(span, filter, written)}) n group by n.day, n.reason order by n.day desc`,
+    values: sumValues(written, filter),
   });
-  const of = (reason: Obstacle | null): Amount => {
-    const { readings, kwh } = rows.find((row) => row.reason === reason) ?? { readings: 0, kwh: 0 };
-    return { readings, kwh };
-  };
-  return { mintable: of(null), mock: of('mock'), no_wallet: of('no_wallet') };
+  return rows;
 }
 
 const wanted = '($5::boolean is null or (n.reason is null) = $5)';
@@ -138,7 +151,7 @@ const columns = {
   kwh_amount: 'n.kwh_amount',
   meter_id: 'n.meter_id',
 } as const;
-const walletColumns = { kwh: 'kwh', readings: 'readings', wallet_address: 'n.wallet_address' } as const;
+const walletColumns = { kwh: 'kwh', readings: 'readings', wallet_address: 'wallet_address' } as const;
 
 function sourceOf({ wallet }: UnmintedFilter): string {
   return wallet === null ? unminted.ofAll : unminted.ofWallet;

@@ -3,10 +3,13 @@ import type { ErrorDetail } from '../errors.js';
 import { pageRequest, refuseWrong, type ListQuery, type Page } from '../http/page.js';
 import { spanOf, type Span, type SpanRule } from '../statistics/span.js';
 import {
-  selectTotals,
   selectUnminted,
+  selectUnmintedDays,
   selectUnmintedWallets,
   type Amount,
+  type Obstacle,
+  type UnmintedDay,
+  type UnmintedSum,
   type UnmintedFilter,
   type UnmintedReading,
   type UnmintedWallet,
@@ -38,45 +41,92 @@ export interface UnmintedLists {
 }
 
 export function createUnmintedLists(database: Database, now: () => number = Date.now): UnmintedLists {
-  async function beside(span: Span, filter: UnmintedFilter): Promise<Beside> {
-    const { mintable, mock, no_wallet } = await selectTotals(database, span, filter);
-    return {
-      start: new Date(span.start).toISOString(),
-      end: new Date(span.end).toISOString(),
-      totals: mintable,
-      not_mintable: { mock, no_wallet },
-    };
-  }
-
   return {
     async readings(query = {}) {
       const request = pageRequest(query, unmintedSorts);
       const span = spanOf(request, unmintedSpan, now());
       const filter = filterOf(query);
-      const data = await selectUnminted(database, span, request, filter);
-      const sums = await beside(span, filter);
-      return {
-        data,
-        page: request.page,
-        limit: request.limit,
-        total: totalOf(sums, filter),
-        ...sums,
-      };
+      const days = await selectUnmintedDays(database, span, filter);
+      const total = readingsOf(days.filter(isWanted(filter)));
+      const { page, limit, offset } = request;
+      if (request.sort !== unmintedSorts[0] && total > sortedMax)
+        refuseWrong([
+          {
+            path: '/sort',
+            message: `by ${request.sort} is for ${sortedMax} readings at the most: narrow start and end, or name a meter or a wallet`,
+          },
+        ]);
+      const part =
+        request.sort === unmintedSorts[0] ? partOf(days.filter(isWanted(filter)), request) : { span, offset };
+      const within = { start: Math.max(span.start, part.span.start), end: Math.min(span.end, part.span.end) };
+      const data =
+        offset < total
+          ? await selectUnminted(database, within, { ...request, offset: part.offset }, filter)
+          : [];
+      return { data, page, limit, total, ...beside(span, days) };
     },
     async wallets(query = {}) {
       const request = pageRequest(query, walletSorts);
       const span = spanOf(request, unmintedSpan, now());
       const filter = filterOf(query);
-      const found = await selectUnmintedWallets(database, span, request, filter);
-      return { ...found, page: request.page, limit: request.limit, ...(await beside(span, filter)) };
+      const { data, total, sums } = await selectUnmintedWallets(database, span, request, filter);
+      return { data, page: request.page, limit: request.limit, total, ...beside(span, sums) };
     },
   };
 }
 
-function totalOf({ totals, not_mintable }: Beside, { mintable }: UnmintedFilter): number {
-  const others = not_mintable.mock.readings + not_mintable.no_wallet.readings;
-  if (mintable === null) return totals.readings + others;
-  return mintable ? totals.readings : others;
+const dayMs = 86_400_000;
+/** More than these are listed by their time only: sorting them otherwise reads them all. */
+const sortedMax = 1_000_000;
+
+function beside({ start, end }: Span, sums: readonly UnmintedSum[]): Beside {
+  const of = (reason: Obstacle | null): Amount => {
+    const rows = sums.filter((each) => each.reason === reason);
+    const tenThousandths = rows.reduce((sum, { kwh }) => sum + BigInt(Math.round(kwh * 10_000)), 0n);
+    return { readings: readingsOf(rows), kwh: Number(tenThousandths) / 10_000 };
+  };
+  return {
+    start: new Date(start).toISOString(),
+    end: new Date(end).toISOString(),
+    totals: of(null),
+    not_mintable: { mock: of('mock'), no_wallet: of('no_wallet') },
+  };
+}
+
+function readingsOf(days: readonly UnmintedSum[]): number {
+  return days.reduce((sum, { readings }) => sum + readings, 0);
+}
+
+function isWanted({ mintable }: UnmintedFilter): (day: UnmintedDay) => boolean {
+  return ({ reason }) => mintable === null || (reason === null) === mintable;
+}
+
+/** The days on which a page in order of time lies, and how many readings of them come before it. */
+function partOf(
+  days: readonly UnmintedDay[],
+  {
+    order,
+    offset,
+    limit,
+  }: { readonly order: 'asc' | 'desc'; readonly offset: number; readonly limit: number },
+): { span: Span; offset: number } {
+  const inOrder = order === 'desc' ? days : days.toReversed();
+  let before = 0;
+  let skipped = 0;
+  const touched: number[] = [];
+  for (const { day } of inOrder.filter((each, index) => each.day !== inOrder[index - 1]?.day)) {
+    const readings = readingsOf(inOrder.filter((each) => each.day === day));
+    if (before + readings <= offset) skipped += readings;
+    else if (before < offset + limit) touched.push(day);
+    before += readings;
+  }
+  // One more on the far side: what was minted since it was counted moves the others up.
+  const first = Math.min(...touched);
+  const last = Math.max(...touched) + dayMs;
+  return {
+    span: order === 'desc' ? { start: first - dayMs, end: last } : { start: first, end: last + dayMs },
+    offset: offset - skipped,
+  };
 }
 
 function filterOf(query: ListQuery): UnmintedFilter {

@@ -25,6 +25,8 @@ const readingFields = {
   reading_timestamp: moment(),
 };
 
+const day = Type.String({ format: 'date', description: 'A day of UTC.' });
+
 export const mintingSchemas: Schemas = {
   NewMint: Type.Object({
     reading_id: Type.Integer({ minimum: 1, description: 'The id of a stored reading.' }),
@@ -67,8 +69,8 @@ export const mintingSchemas: Schemas = {
     readings: Type.Integer({ minimum: 1 }),
     meters: Type.Integer({ minimum: 1 }),
     kwh,
-    first_at: moment(),
-    last_at: moment(),
+    first_day: day,
+    last_day: day,
   }),
 };
 
@@ -207,8 +209,8 @@ export const mintingPaths: Paths = {
                 readings: 1,
                 meters: 1,
                 kwh: 1.25,
-                first_at: '2026-11-20T12:00:00.000Z',
-                last_at: '2026-11-20T12:00:00.000Z',
+                first_day: '2026-11-20',
+                last_day: '2026-11-20',
               },
             ],
             page: 1,
