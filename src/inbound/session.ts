@@ -11,9 +11,9 @@ import {
 import { elapsedMs } from '../broker/clock.js';
 import { socketReason } from '../mqtt/socket-reason.js';
 import type { TlsOptions } from '../mqtt/trust.js';
-import { metrics } from '../operation/metrics.js';
 import type { InboundMessage } from './message.js';
 import type { InboundAddress } from './options.js';
+import { OwedAcknowledgements } from './owed.js';
 import { connackReason, disconnectReason } from './reasons.js';
 import { filtersOf } from './topics.js';
 
@@ -47,8 +47,6 @@ const keepAliveSeconds = 30;
 /** Three pings without any answer. */
 const silenceMs = 45_000;
 const handshakeMs = 10_000;
-/** Payloads that wait for their commit. */
-const bytesMax = 64 * 1024 * 1024;
 const DENIED = 0x80;
 const SHARED_NOT_SUPPORTED = 0x9e;
 
@@ -62,11 +60,7 @@ export class InboundSession {
   isClosed = false;
   isShared = false;
   openedAt = 0;
-  /** Not yet acknowledged towards the broker, by packet id. */
-  readonly waiting = new Map<number, InboundMessage>();
-  private owed: InboundMessage[] = [];
-  private head = 0;
-  private bytes = 0;
+  private readonly owed: OwedAcknowledgements;
   private flushing = false;
   private isStopping = false;
   /** What a stored session brings before it is known whether we may take it in; null once it is. */
@@ -82,7 +76,8 @@ export class InboundSession {
     private readonly options: SessionOptions,
     private readonly host: SessionHost,
   ) {
-    const { host: name, port, tls } = options;
+    const { host: name, port, tls, inflightMax } = options;
+    this.owed = new OwedAcknowledgements(inflightMax);
     this.socket = tls
       ? connectTls({ host: name, port, ...(isIP(name) === 0 ? { servername: name } : {}), ...options.secure })
       : connectTcp({ host: name, port });
@@ -101,16 +96,15 @@ export class InboundSession {
     this.handshake = setTimeout(() => this.end('the broker did not answer within 10 s'), handshakeMs);
   }
 
-  private get unacknowledged(): number {
-    return this.owed.length - this.head;
+  /** Not yet acknowledged towards the broker, by packet id. */
+  get waiting(): ReadonlyMap<number, InboundMessage> {
+    return this.owed.waiting;
   }
 
-  /** Its PUBACK leaves when it and all before it are settled ([MQTT-4.6.0-2]). */
+  /** Its PUBACK leaves when it and all before it are settled. */
   owe(message: InboundMessage): void {
-    this.owed.push(message);
-    this.bytes += message.bytes;
-    this.waiting.set(message.packetId, message);
-    if (this.isFull(1)) this.socket.pause();
+    this.owed.add(message);
+    if (this.owed.isFull(1)) this.socket.pause();
     if (message.acknowledged) this.acknowledged();
   }
 
@@ -262,32 +256,10 @@ export class InboundSession {
   private flush(): void {
     this.flushing = false;
     if (this.isClosed) return;
-    const { owed, head } = this;
-    let end = head;
-    while (owed[end]?.acknowledged === true) end++;
-    const oldest = owed[head];
-    if (end === head || oldest === undefined) return;
-    const bytes = Buffer.allocUnsafe((end - head) * 4);
-    for (let i = head, position = 0; i < end; i++) {
-      const message = owed[i] as InboundMessage;
-      position = bytes.writeUInt16BE(0x4002, position);
-      position = bytes.writeUInt16BE(message.packetId, position);
-      this.bytes -= message.bytes;
-      if (this.waiting.get(message.packetId) === message) this.waiting.delete(message.packetId);
-    }
-    this.socket.write(bytes);
-    metrics.deliveriesSettled.inc(end - head);
-    metrics.deliverySeconds.observe((elapsedMs() - oldest.arrived) / 1000);
-    this.head = end;
-    if (end === owed.length || end > 1024) {
-      this.owed = owed.slice(end);
-      this.head = 0;
-    }
-    if (this.socket.isPaused() && !this.isStopping && !this.isFull(0.8)) this.socket.resume();
-  }
-
-  private isFull(part: number): boolean {
-    return this.unacknowledged >= part * this.options.inflightMax || this.bytes >= part * bytesMax;
+    const acknowledgements = this.owed.take();
+    if (acknowledgements === undefined) return;
+    this.socket.write(acknowledgements);
+    if (this.socket.isPaused() && !this.isStopping && !this.owed.isFull(0.8)) this.socket.resume();
   }
 
   private write(packet: Packet): void {
