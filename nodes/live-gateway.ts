@@ -1,18 +1,19 @@
 import type { NodeAPI, NodeDef } from 'node-red';
 import type { Database } from '../src/database/database.js';
 import { DomainError } from '../src/errors.js';
-import { callerOfProfile } from '../src/live/caller.js';
+import { listenerOf } from '../src/live/caller.js';
 import { liveLimits } from '../src/live/limits.js';
 import { selectOwnMeters } from '../src/live/own-meters-store.js';
 import { acquireLive, releaseLive, type Live } from '../src/live/runtime.js';
 import { createTokenNews, type TokenNews } from '../src/live/tokens.js';
 import { defineConfigNode } from './define-node.js';
+import type { CallersResource } from './meter-callers.js';
 import type { RedisResource } from './meter-redis.js';
 import { numberSetting, textSetting } from './setting.js';
 
 interface Config extends NodeDef {
   path: string;
-  access: string;
+  callers: string;
   database: string;
   redis: string;
   channels: string;
@@ -33,9 +34,9 @@ export default function (RED: NodeAPI): void {
     open(config, _credentials, _node, use) {
       const database = use<Database>(config.database, 'database');
       const redis = textSetting(config.redis, '') === '' ? null : use<RedisResource>(config.redis, 'redis');
+      const { callers } = use<CallersResource>(config.callers, 'callers');
       const settings = {
         path: pathOf(RED, textSetting(config.path, '/ws')),
-        access: textSetting(config.access, 'production'),
         channels: channelsOf(textSetting(config.channels, 'market:events,meter:updates')),
         origins: listOf(textSetting(config.origins, '')),
         redis,
@@ -52,7 +53,7 @@ export default function (RED: NodeAPI): void {
       const live = acquireLive(JSON.stringify(settings), {
         ...settings,
         server: RED.server,
-        callerOf: callerOfProfile(settings.access),
+        callerOf: listenerOf(callers),
         metersOf: (userIds) => selectOwnMeters(database, userIds),
       });
       return { live, tokens: createTokenNews(database) };

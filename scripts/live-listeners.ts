@@ -21,20 +21,18 @@ async function main(): Promise<void> {
     options: {
       clients: { type: 'string', default: '100' },
       readings: { type: 'string', default: '20' },
-      token: { type: 'string' },
     },
   });
   const houses = positionals.length > 0 ? positionals : ['http://127.0.0.1:1880'];
   const [first = ''] = houses;
+  const token = process.env['TOKEN'] || undefined;
   const headers: Record<string, string> = { 'content-type': 'application/json' };
-  if (values.token !== undefined) headers['authorization'] = `Bearer ${values.token}`;
+  if (token !== undefined) headers['authorization'] = `Bearer ${token}`;
 
   const meter = await registerMeter(first, headers);
   const count = Number(values.clients);
   const listeners = await Promise.all(
-    houses.flatMap((house) =>
-      Array.from({ length: count }, () => listen(house, meter.meter_id, values.token)),
-    ),
+    houses.flatMap((house) => Array.from({ length: count }, () => listen(house, meter.meter_id, token))),
   );
   say(`${listeners.length} listeners: ${count} on each of ${houses.join(', ')}`);
 

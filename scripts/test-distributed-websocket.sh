@@ -2,7 +2,8 @@
 # Do listeners of every instance hear every event once?
 #
 #   scripts/test-distributed-websocket.sh [URL]…          e.g. http://127.0.0.1:1880 http://127.0.0.1:1881
-#   CLIENTS=100 READINGS=20 ACCESS_TOKEN=…                 listeners on each, readings, a token in production
+#   CLIENTS=100 READINGS=20 TOKEN=…                        listeners on each, readings, and in production a token of an
+#                                                          operator, or a key (devices:write, readings:write, live)
 #
 # With several addresses the instances share a database and REDIS_URL. A meter is registered at the first one, its
 # readings are submitted there, and it is removed again. Ends with 0 when nobody missed an event or heard one twice.
@@ -15,6 +16,7 @@ for house; do
     exit 1
   }
 done
-[ -z "${ACCESS_TOKEN:-}" ] || set -- "$@" --token "$ACCESS_TOKEN"
+# By the environment: a command line is for everybody to see.
+export TOKEN="${TOKEN:-}"
 exec node_modules/.bin/node --require tsx/cjs scripts/live-listeners.ts \
   --clients "${CLIENTS:-100}" --readings "${READINGS:-20}" "$@"

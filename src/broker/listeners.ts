@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { createServer, type Server, type Socket } from 'node:net';
 
+import { metrics } from '../operation/metrics.js';
 import type { Take } from './arrival.js';
 import { CertificateWatch } from './certificate-watch.js';
 import { readCertificates } from './certificates.js';
@@ -75,8 +76,11 @@ export async function openListeners(
   const watch =
     tls === undefined || certificates === null
       ? null
-      : new CertificateWatch(tls, certificates, log, (next) =>
-          layers.forEach((layer) => layer.replace(next)),
+      : new CertificateWatch(
+          { files: tls, what: 'MQTT', expires: metrics.mqttCertificateExpires },
+          certificates,
+          log,
+          (next) => layers.forEach((layer) => layer.replace(next)),
         );
   return {
     ports,

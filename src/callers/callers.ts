@@ -37,6 +37,14 @@ export interface Callers {
    * @throws DomainError UNAUTHORIZED, in the same words whatever was wrong; DATABASE_UNAVAILABLE, LOGIN_PROVIDER_UNAVAILABLE
    */
   identify(request: IncomingMessage, how?: { readonly query?: boolean }): Promise<KnownCaller | null>;
+  /**
+   * Who has shown his password at that time (Unix ms, of the database), as he is now.
+   * @throws DomainError UNAUTHORIZED when it holds no longer; DATABASE_UNAVAILABLE
+   */
+  recall(
+    proven: { readonly user_id: string; readonly at: number },
+    request: IncomingMessage,
+  ): Promise<KnownCaller>;
   /** Who acts for those who sent nothing; null: nobody. */
   readonly stranger: KnownCaller | null;
   readonly tokens: Tokens;
@@ -55,12 +63,8 @@ export function createCallers({ database, tokens, stranger, now = Date.now }: Ca
   async function person(token: string): Promise<KnownCaller> {
     const claims = await tokens.verify(token);
     const account = await accountOfClaims(claims);
-    if (account.disabled) throw new RefusedCall('account_disabled');
     // Without a time of its own nobody knows whether it is older.
-    if (account.tokens_from !== null && (claims.issued_at ?? -Infinity) < account.tokens_from)
-      throw new RefusedCall('void');
-    const { id: user_id, email: name, role } = account;
-    return { kind: 'person', name, user_id, role, scopes: null, expires_at: claims.expires_at };
+    return personOf(account, claims.issued_at ?? -Infinity, claims.expires_at);
   }
 
   async function accountOfClaims({ subject, email }: Claims): Promise<CallingAccount> {
@@ -85,17 +89,37 @@ export function createCallers({ database, tokens, stranger, now = Date.now }: Ca
   return {
     stranger,
     tokens,
-    async identify(request, how) {
-      try {
+    identify: (request, how) =>
+      judged(request, async () => {
         const shown = credentialsOf(request, how);
         if (shown === null) return null;
-        return await (shown.kind === 'key' ? machine(shown.secret) : person(shown.secret));
-      } catch (error) {
-        if (!(error instanceof RefusedCall)) throw error;
-        throw refused(request, error);
-      }
-    },
+        return shown.kind === 'key' ? machine(shown.secret) : person(shown.secret);
+      }),
+    recall: ({ user_id, at }, request) =>
+      judged(request, async () => {
+        const account = await accountOf(user_id);
+        if (account === null) throw new RefusedCall('account_unknown');
+        return personOf(account, at, null);
+      }),
   };
+}
+
+/** @param since when he logged in; what is older than the account allows is void */
+function personOf(account: CallingAccount, since: number, expires_at: number | null): KnownCaller {
+  if (account.disabled) throw new RefusedCall('account_disabled');
+  if (account.tokens_from !== null && since < account.tokens_from) throw new RefusedCall('void');
+  const { id: user_id, email: name, role } = account;
+  return { kind: 'person', name, user_id, role, scopes: null, expires_at };
+}
+
+/** @throws DomainError in place of RefusedCall, which stays inside this room */
+async function judged<Found>(request: IncomingMessage, judge: () => Promise<Found>): Promise<Found> {
+  try {
+    return await judge();
+  } catch (error) {
+    if (!(error instanceof RefusedCall)) throw error;
+    throw refused(request, error);
+  }
 }
 
 function callerOfKey({ name, user_id, role, scopes, expires_at }: CallingKey): KnownCaller {

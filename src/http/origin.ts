@@ -1,4 +1,4 @@
-import type { IncomingHttpHeaders } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { isLoopback } from '../operation/environment-rules.js';
@@ -7,20 +7,43 @@ import { isLoopback } from '../operation/environment-rules.js';
  * [S-1]: in the demo profile the editor has no login, so a page of somebody else's must not reach it, neither from
  * its own origin (Origin) nor by pointing its own name at 127.0.0.1 (Host, "DNS rebinding").
  * @param network true: addresses and names without a dot are admitted too, since no public page can own them.
+ * @param admitted origins whose pages are welcome here.
  * @returns what is wrong, or undefined when the caller is at home
  */
 export function originProblem(
   headers: IncomingHttpHeaders,
-  { network }: { network: boolean },
+  {
+    network,
+    admitted = [],
+  }: { readonly network: boolean; readonly admitted?: readonly string[] | undefined },
 ): string | undefined {
   const name = hostName(headers.host);
   if (name === undefined || !isHome(name, network)) return 'This address is not served under that Host name.';
-  if (headers.origin === undefined) return undefined;
+  if (headers.origin === undefined || admitted.includes(headers.origin)) return undefined;
   // "null" (a sandboxed frame, a file) is nobody's origin.
   const origin = URL.canParse(headers.origin) ? new URL(headers.origin) : undefined;
   return origin !== undefined && sameHost(origin, headers.host ?? '')
     ? undefined
     : 'Requests from pages of another origin are refused.';
+}
+
+/**
+ * A browser adds the name and password of HTTP Basic by itself, whichever page asks. So what changes something, and a
+ * WebSocket, has to come from a page of our own; programs say neither header.
+ * @param publicUrl what people call this place behind a proxy that hides it
+ * @returns what is wrong, or undefined
+ */
+export function forgeryProblem(
+  { method = 'GET', headers }: Pick<IncomingMessage, 'method' | 'headers'>,
+  publicUrl?: string,
+): string | undefined {
+  if (/^(?:GET|HEAD|OPTIONS)$/.test(method) && headers.upgrade === undefined) return undefined;
+  const site = headers['sec-fetch-site'];
+  const own = publicUrl === undefined ? [] : [new URL(publicUrl).origin];
+  const fromOwnPage = site === undefined || site === 'same-origin' || site === 'none';
+  return fromOwnPage && pageProblem(headers, own) === undefined
+    ? undefined
+    : 'A login by name and password counts only on pages of this address.';
 }
 
 /**

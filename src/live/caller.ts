@@ -1,31 +1,23 @@
 import type { IncomingMessage } from 'node:http';
+import type { KnownCaller } from '../callers/caller.js';
+import type { Callers } from '../callers/callers.js';
+import { judgedCaller } from '../callers/judged.js';
 import { DomainError } from '../errors.js';
 
 /** Who listens ([S-4]). */
-export interface LiveCaller {
-  readonly role: 'admin' | 'operator' | 'prosumer';
-  readonly user_id: string;
-  /** Unix ms, when his token ends; null: never. */
-  readonly expires_at: number | null;
-}
+export type LiveCaller = Pick<KnownCaller, 'role' | 'user_id' | 'expires_at'>;
 
-/** Answers who it is; @throws DomainError UNAUTHORIZED, FORBIDDEN */
-export type CallerOf = (request: IncomingMessage) => LiveCaller;
+/** Answers who it is; rejects with DomainError UNAUTHORIZED, FORBIDDEN, DATABASE_UNAVAILABLE */
+export type CallerOf = (request: IncomingMessage) => Promise<LiveCaller>;
 
-/** Whom the doors have judged before they handed the request on. */
-const judged = new WeakMap<IncomingMessage, LiveCaller>();
-
-export function markCaller(request: IncomingMessage, caller: LiveCaller): void {
-  judged.set(request, caller);
-}
-
-/** [S-1]: without a token a caller of the demo is its admin; elsewhere only who was judged comes in. */
-export function callerOfProfile(profile: string): CallerOf {
-  const stranger: LiveCaller | null =
-    profile === 'demo' || profile === 'open' ? { role: 'admin', user_id: 'demo', expires_at: null } : null;
-  return (request) => {
-    const caller = judged.get(request) ?? stranger;
+/** A browser's WebSocket has no headers of its own, so a token or key may come as `?access_token=`, too. */
+export function listenerOf(callers: Pick<Callers, 'identify' | 'stranger'>): CallerOf {
+  return async (request) => {
+    const caller =
+      judgedCaller(request) ?? (await callers.identify(request, { query: true })) ?? callers.stranger;
     if (caller === null) throw new DomainError('UNAUTHORIZED', 'Log in first.');
+    if (caller.scopes !== null && !caller.scopes.includes('live'))
+      throw new DomainError('FORBIDDEN', 'This key is not for live events.');
     return caller;
   };
 }

@@ -12,6 +12,7 @@ import type { Hub } from './hub.js';
 import type { Farewell, LiveLimits } from './limits.js';
 import { watchOwnership, type MetersOf } from './ownership.js';
 import { wishOfQuery, type Wish } from './selection.js';
+import { watchLogin } from './watch-login.js';
 
 export interface GatewayOptions {
   readonly hub: Hub;
@@ -51,41 +52,65 @@ export function createGateway(options: GatewayOptions): Gateway {
   const server = new WebSocketServer(settings);
   const sockets = new Set<WebSocket>();
   const clients = new Set<LiveClient>();
+  /** Whose admission is under way. */
+  let asked = 0;
   const ownership = watchOwnership(options.metersOf, limits);
   const heartbeat = beat(clients, limits);
 
   function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
     const { path, query } = addressOf(request);
     if (path !== options.path) return false;
-    try {
-      const caller = admit(request);
-      const wish = wishOfQuery(query);
-      // At once: socket.io cuts off whoever is not answered within a second.
-      server.handleUpgrade(request, socket, head, (ws) => void welcome(ws, socket, caller, wish));
-    } catch (error) {
-      if (!isDomainError(error)) throw error;
-      metrics.webSocketRefused.inc({ reason: error.code });
-      log.warn({ address: request.socket.remoteAddress, reason: error.message }, 'a listener was refused');
-      refuseUpgrade(socket, error);
-    }
+    // In a Node-RED of somebody's own nobody else listens to it yet.
+    socket.on('error', () => socket.destroy());
+    void letIn(request, socket, head, query);
     return true;
   }
 
-  function admit(request: IncomingMessage): LiveCaller {
+  async function letIn(
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    query: URLSearchParams,
+  ): Promise<void> {
+    asked += 1;
+    try {
+      const caller = await admit(request);
+      const wish = wishOfQuery(query);
+      if (socket.destroyed) return;
+      server.handleUpgrade(request, socket, head, (ws) => void welcome(ws, socket, request, caller, wish));
+    } catch (error) {
+      const known = isDomainError(error) ? error : new DomainError('INTERNAL', 'Something failed inside.');
+      metrics.webSocketRefused.inc({ reason: known.code });
+      const details = { address: request.socket.remoteAddress, reason: known.message };
+      if (known === error) log.warn(details, 'a listener was refused');
+      else log.error({ ...details, err: error }, 'a listener was refused');
+      refuseUpgrade(socket, known);
+    } finally {
+      asked -= 1;
+    }
+  }
+
+  async function admit(request: IncomingMessage): Promise<LiveCaller> {
     const problem = pageProblem(request.headers, options.origins);
     if (problem !== undefined) throw new DomainError('FORBIDDEN', problem);
-    const caller = options.callerOf(request);
-    if (caller.role === 'prosumer' && options.metersOf === undefined)
-      throw new DomainError('FORBIDDEN', 'This gateway has no database to look up your meters in.');
-    if (sockets.size >= limits.clientsMax)
+    if (sockets.size + asked > limits.clientsMax)
       throw new DomainError(
         'RATE_LIMITED',
         `${limits.clientsMax} listeners are connected, the most there may be.`,
       );
+    const caller = await inTime(options.callerOf(request), limits.admissionMs);
+    if (caller.role === 'prosumer' && options.metersOf === undefined)
+      throw new DomainError('FORBIDDEN', 'This gateway has no database to look up your meters in.');
     return caller;
   }
 
-  async function welcome(ws: WebSocket, socket: Duplex, caller: LiveCaller, wish: Wish): Promise<void> {
+  async function welcome(
+    ws: WebSocket,
+    socket: Duplex,
+    request: IncomingMessage,
+    caller: LiveCaller,
+    wish: Wish,
+  ): Promise<void> {
     sockets.add(ws);
     metrics.webSocketClients.set(sockets.size);
     ws.once('close', () => {
@@ -94,25 +119,26 @@ export function createGateway(options: GatewayOptions): Gateway {
     });
     // Until the client has its own.
     ws.on('error', () => undefined);
-    const timer = expire(caller, ws);
-    const own = caller.role === 'prosumer' ? await ownedBy(caller, ws) : undefined;
-    if (ws.readyState !== ws.OPEN) return clearTimeout(timer);
+    const owner = caller.role === 'prosumer' ? (caller.user_id ?? '') : undefined;
+    const own = owner === undefined ? undefined : await ownedBy(owner, ws);
+    if (ws.readyState !== ws.OPEN) return;
     if (own === null) return ws.close(1013, 'which meters are yours cannot be looked up now');
     const client = new LiveClient({ ws, socket, hub, limits }, wish, own ?? null);
     clients.add(client);
-    if (own !== undefined) ownership.follow(caller.user_id, client);
+    if (owner !== undefined) ownership.follow(owner, client);
+    const stop = watchLogin(caller, client, () => options.callerOf(request), limits.recheckMs);
     ws.once('close', () => {
-      clearTimeout(timer);
+      stop();
       clients.delete(client);
-      ownership.unfollow(caller.user_id, client);
+      if (owner !== undefined) ownership.unfollow(owner, client);
     });
   }
 
   /** Null: that cannot be known now. What he says meanwhile is heard afterwards. */
-  async function ownedBy({ user_id }: LiveCaller, ws: WebSocket): Promise<ReadonlySet<string> | null> {
+  async function ownedBy(userId: string, ws: WebSocket): Promise<ReadonlySet<string> | null> {
     ws.pause();
     try {
-      return await ownership.first(user_id);
+      return await ownership.first(userId);
     } catch {
       return null;
     } finally {
@@ -134,14 +160,6 @@ export function createGateway(options: GatewayOptions): Gateway {
       for (const ws of sockets) ws.terminate();
     },
   };
-}
-
-/** A client leaves when its token does. */
-function expire({ expires_at }: LiveCaller, ws: WebSocket): NodeJS.Timeout | undefined {
-  if (expires_at === null) return undefined;
-  // setTimeout cannot wait longer; whoever is still there then comes back anyway.
-  const ms = Math.min(Math.max(expires_at - Date.now(), 0), 2_147_483_647);
-  return setTimeout(() => ws.close(4401, 'the token has expired'), ms).unref();
 }
 
 /** Sees who is gone without a word: a ping to all, and those who have not answered in time are cut off. */
@@ -168,6 +186,20 @@ function addressOf({ url = '/' }: IncomingMessage): { path: string; query: URLSe
   return at === -1
     ? { path: url, query: new URLSearchParams() }
     : { path: url.slice(0, at), query: new URLSearchParams(url.slice(at + 1)) };
+}
+
+/** @throws DomainError DATABASE_UNAVAILABLE when it takes longer */
+async function inTime<T>(work: Promise<T>, ms: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    const error = new DomainError('DATABASE_UNAVAILABLE', 'Who you are cannot be looked up now.');
+    timer = setTimeout(() => reject(error), ms);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function patience(ms: number): Promise<void> {

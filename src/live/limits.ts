@@ -16,6 +16,10 @@ export interface LiveLimits {
   /** What prosumers own is looked up again so often, and trusted for so long while the database is away. */
   readonly ownershipMs: number;
   readonly ownershipMaxMs: number;
+  /** Who it is has to be found out in this time. socket.io cuts off whoever is not answered within a second. */
+  readonly admissionMs: number;
+  /** Whether he is still welcome is asked again so often. */
+  readonly recheckMs: number;
 }
 
 export const liveLimits: LiveLimits = {
@@ -29,6 +33,8 @@ export const liveLimits: LiveLimits = {
   mistakesMax: 10,
   ownershipMs: 10_000,
   ownershipMaxMs: 60_000,
+  admissionMs: 900,
+  recheckMs: 30_000,
 };
 
 /** Resuming reaches back so far. */
@@ -46,6 +52,10 @@ export const farewells = {
   mistaken: { code: 1008, reason: 'too many messages that cannot be understood' },
   talkative: { code: 1008, reason: 'too many messages' },
   expired: { code: 4401, reason: 'the token has expired' },
+  unwelcome: {
+    code: 4401,
+    reason: 'this login does not hold any longer, or for something else: connect again',
+  },
 } as const;
 
 export type Farewell = keyof typeof farewells;

@@ -15,10 +15,10 @@ export interface LiveOptions {
   readonly server: Server;
   /** With the root of the flows. */
   readonly path: string;
+  /** Asked of whoever uses this at the time, as `metersOf`: a redeploy brings a new one. */
   readonly callerOf: CallerOf;
   readonly origins: readonly string[];
   readonly limits: LiveLimits;
-  /** Asked of whoever uses this at the time: a redeploy brings a new one. */
   readonly metersOf: MetersOf | undefined;
   readonly redis: RedisSettings | null;
   readonly channels: Readonly<Record<ChannelKind, string>>;
@@ -34,6 +34,7 @@ export interface Live {
 interface Running {
   readonly live: Live;
   readonly key: string;
+  callerOf: CallerOf;
   metersOf: MetersOf | undefined;
   users: number;
   linger: NodeJS.Timeout | null;
@@ -56,6 +57,7 @@ export function acquireLive(key: string, options: LiveOptions): Live {
     if (present.linger !== null) clearTimeout(present.linger);
     present.linger = null;
     present.users = 1;
+    present.callerOf = options.callerOf;
     present.metersOf = options.metersOf;
     return present.live;
   }
@@ -76,6 +78,11 @@ export function releaseLive(live: Live): void {
     }
 }
 
+/** Whether a WebSocket to this path ends at a gateway, which judges its listeners itself. */
+export function servesLive(server: Server, path: string): boolean {
+  return running.get(server)?.has(path) ?? false;
+}
+
 /** For the end of the process. */
 export async function closeAllLive(): Promise<void> {
   const all = Array.from(running.values(), (here) => Array.from(here.values())).flat();
@@ -83,7 +90,7 @@ export async function closeAllLive(): Promise<void> {
 }
 
 function open(key: string, options: LiveOptions): Running {
-  const { server, path, redis, channels, callerOf, origins, limits } = options;
+  const { server, path, redis, channels, origins, limits } = options;
   const hub = new Hub({ instance: `i${randomBytes(5).toString('hex')}`, window: resumeWindow });
   const metersOf: MetersOf = (userIds) => {
     if (entry.metersOf === undefined) throw new DomainError('DATABASE_UNAVAILABLE', 'There is no database.');
@@ -92,7 +99,7 @@ function open(key: string, options: LiveOptions): Running {
   const gateway = createGateway({
     hub,
     path,
-    callerOf,
+    callerOf: (request) => entry.callerOf(request),
     origins,
     limits,
     metersOf: options.metersOf === undefined ? undefined : metersOf,
@@ -105,6 +112,7 @@ function open(key: string, options: LiveOptions): Running {
   const entry: Running = {
     live: { hub, gateway, relay },
     key,
+    callerOf: options.callerOf,
     metersOf: options.metersOf,
     users: 1,
     linger: null,

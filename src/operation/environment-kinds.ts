@@ -170,6 +170,13 @@ export function url(...schemes: readonly string[]): Kind<string> {
   };
 }
 
+export const origin: Kind<string> = {
+  allowed:
+    'an origin such as https://portal.example, as a browser writes it: small letters, no path, no usual port',
+  parse: (found) =>
+    /^https?:/.test(found) && URL.canParse(found) && new URL(found).origin === found ? found : undefined,
+};
+
 /** A comma list without empty or repeated items. */
 export function list<T>(item: Kind<T>): Kind<readonly T[]> {
   return {

@@ -7,6 +7,8 @@ export function ruleProblems(environment: Environment): string[] {
   const problems: string[] = [];
   if (set('MQTT_TLS_CERT') !== set('MQTT_TLS_KEY'))
     problems.push('MQTT_TLS_CERT and MQTT_TLS_KEY belong together.');
+  if (set('HTTP_TLS_CERT') !== set('HTTP_TLS_KEY'))
+    problems.push('HTTP_TLS_CERT and HTTP_TLS_KEY belong together.');
   problems.push(...tlsProblems(environment));
   if (set('NATS_USER') !== set('NATS_PASSWORD'))
     problems.push('NATS_USER and NATS_PASSWORD belong together.');
@@ -112,6 +114,14 @@ function missingInProduction(environment: Environment): string[] {
   if (!encrypted && !environment.explicit.has('MQTT_ALLOW_PLAINTEXT')) {
     problems.push(
       `${needs}MQTT over TLS (MQTT_TLS_CERT and MQTT_TLS_KEY; MQTT_USE_TLS towards an external broker), or MQTT_ALLOW_PLAINTEXT=true.`,
+    );
+  }
+  const { HOST: host, HTTP_TLS_CERT: certificate, TRUST_PROXY: proxy } = environment;
+  const isExposed =
+    host !== undefined && !isLoopback(host) && certificate === undefined && proxy === undefined;
+  if (isExposed && !environment.HTTP_ALLOW_PLAINTEXT) {
+    problems.push(
+      `${needs}HTTPS on ${host} (HTTP_TLS_CERT and HTTP_TLS_KEY), or a proxy in front that has it (TRUST_PROXY), or HTTP_ALLOW_PLAINTEXT=true.`,
     );
   }
   if (environment.explicit.has('PAYMENT_API_URL')) problems.push(...missingOfPayments(environment));

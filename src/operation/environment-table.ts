@@ -43,6 +43,18 @@ export const groups = {
     HTTP_COMPAT_PORTS: optional(kind.list(kind.port), {
       meaning: 'the same API on further ports, e.g. 8082,9091,8080',
     }),
+    HTTP_TLS_CERT: optional(kind.file, {
+      meaning: 'PEM file, certificate of HTTPS on PORT and the compat ports; read again when it changes',
+    }),
+    HTTP_TLS_KEY: optional(kind.file, { meaning: 'PEM file, its key without a passphrase' }),
+    HTTP_ALLOW_PLAINTEXT: given(kind.flag, {
+      default: 'false',
+      meaning:
+        'production: passwords and tokens unencrypted on other addresses than loopback, without HTTPS or TRUST_PROXY',
+    }),
+    CORS_ORIGINS: optional(kind.list(kind.origin), {
+      meaning: 'pages of these origins may use the API and hear live events; unset: none',
+    }),
     PUBLIC_URL: optional(kind.url('http', 'https'), {
       meaning: 'how the payment provider reaches us, for its callbacks; unset: this machine',
     }),

@@ -68,6 +68,17 @@ export const metrics = {
     help: 'When the certificate of MQTTS expires, Unix time; 0 without TLS',
     registers,
   }),
+  httpRefused: new Counter({
+    name: 'meterflow_http_refused_total',
+    help: 'Requests that were not let in to what the flows serve, by reason',
+    labelNames: ['reason'],
+    registers,
+  }),
+  httpCertificateExpires: new Gauge({
+    name: 'meterflow_http_certificate_expires_seconds',
+    help: 'When the certificate of HTTPS expires, Unix time; 0 without TLS',
+    registers,
+  }),
   deliverySeconds: new Histogram({
     name: 'meterflow_delivery_seconds',
     help: 'From PUBLISH to PUBACK',

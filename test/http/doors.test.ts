@@ -1,9 +1,15 @@
 import assert from 'node:assert/strict';
 import { createServer, get } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import { openDoors, portError } from '../../src/http/doors.js';
 import type { DoorOptions } from '../../src/http/doors.js';
 import { originProblem } from '../../src/http/origin.js';
+import { createCertificateFolder } from '../support/certificates.js';
+import type { CertificateFolder } from '../support/certificates.js';
+import { eventually } from '../support/eventually.js';
+import { askOverTls } from '../support/https.js';
+import type { EncryptedAnswer, EncryptedCall } from '../support/https.js';
 import { freePort } from '../support/ports.js';
 
 describe('the Host and Origin check of the demo [S-1]', () => {
@@ -26,10 +32,14 @@ describe('the Host and Origin check of the demo [S-1]', () => {
       ['192.168.1.5:1880', 'http://192.168.1.5:1880', true, true],
       ['meterflow:1880', undefined, true, true],
       ['evil.example', undefined, true, false],
+      ['localhost:1880', 'https://portal.example', false, true],
+      ['evil.example', 'https://portal.example', false, false],
+      ['localhost:1880', 'https://portal.example:444', false, false],
     ];
-  for (const [host, origin, network, admitted] of rows) {
-    it(`${admitted ? 'admits' : 'refuses'} Host ${host ?? '(none)'} with Origin ${origin ?? '(none)'}${network ? ' on a network' : ''}`, () => {
-      assert.equal(originProblem({ host, origin }, { network }) === undefined, admitted);
+  const admitted = ['https://portal.example'];
+  for (const [host, origin, network, isAdmitted] of rows) {
+    it(`${isAdmitted ? 'admits' : 'refuses'} Host ${host ?? '(none)'} with Origin ${origin ?? '(none)'}${network ? ' on a network' : ''}`, () => {
+      assert.equal(originProblem({ host, origin }, { network, admitted }) === undefined, isAdmitted);
     });
   }
 });
@@ -76,6 +86,52 @@ describe('the doors', () => {
     );
     await assert.rejects(fetch(`http://127.0.0.1:${first}/`));
     await new Promise((resolve) => busy.close(resolve));
+  });
+
+  describe('with certificates', () => {
+    let folder: CertificateFolder;
+    before(async () => {
+      folder = await createCertificateFolder();
+    });
+    after(() => folder.remove());
+
+    const ask = (port: number, more: Partial<EncryptedCall> = {}): Promise<EncryptedAnswer> =>
+      askOverTls(`https://127.0.0.1:${port}/`, { ca: folder.authority.cert, ...more });
+
+    it('speak TLS 1.2 and later on every port, and take a renewed certificate without a restart', async () => {
+      const [one, two] = [await freePort(), await freePort()];
+      const doors = await openDoors(
+        [
+          { port: one, variable: 'PORT' },
+          { port: two, variable: 'HTTP_COMPAT_PORTS' },
+        ],
+        {
+          ...open,
+          tls: folder,
+          headers: (request) => ({ 'x-encrypted': String((request.socket as TLSSocket).encrypted) }),
+        },
+      );
+      try {
+        const first = await ask(one);
+        assert.deepEqual([first.status, first.headers['x-encrypted']], [200, 'true']);
+        await assert.rejects(fetch(`http://127.0.0.1:${one}/`));
+        await assert.rejects(ask(one, { maxVersion: 'TLSv1.1' }));
+        folder.write('server', await folder.authority.server(['localhost', '127.0.0.1']));
+        for (const port of [one, two])
+          await eventually(async () => assert.notEqual((await ask(port)).serial, first.serial));
+      } finally {
+        await doors.close(100);
+      }
+    });
+
+    it('name a file that is no certificate, and open nothing', async () => {
+      const port = await freePort();
+      await assert.rejects(
+        openDoors([{ port, variable: 'PORT' }], { ...open, tls: { ...folder, certFile: folder.keyFile } }),
+        /server\.key holds no certificate in PEM form/,
+      );
+      await assert.rejects(fetch(`http://127.0.0.1:${port}/`));
+    });
   });
 
   it('close although somebody holds a request open', async () => {

@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { callerOfProfile, type CallerOf } from '../../src/live/caller.js';
+import type { KnownCaller } from '../../src/callers/caller.js';
+import { listenerOf, type CallerOf } from '../../src/live/caller.js';
 import type { LiveEvent } from '../../src/live/event.js';
 import { liveLimits, type LiveLimits } from '../../src/live/limits.js';
 import type { MetersOf } from '../../src/live/ownership.js';
@@ -26,6 +27,16 @@ export interface LiveHouseOptions {
   readonly redis?: RedisSettings;
 }
 
+/** [S-1]: whoever comes. */
+const stranger: KnownCaller = {
+  kind: 'demo',
+  name: 'demo',
+  user_id: null,
+  role: 'admin',
+  scopes: null,
+  expires_at: null,
+};
+
 /** A gateway on a server of its own, with real sockets. */
 export async function startLiveHouse(options: LiveHouseOptions = {}): Promise<LiveHouse> {
   const server = createServer((_request, response) => response.writeHead(404).end());
@@ -34,7 +45,7 @@ export async function startLiveHouse(options: LiveHouseOptions = {}): Promise<Li
   const live = acquireLive('test', {
     server,
     path: '/ws',
-    callerOf: options.callerOf ?? callerOfProfile('demo'),
+    callerOf: options.callerOf ?? listenerOf({ identify: () => Promise.resolve(null), stranger }),
     origins: options.origins ?? [],
     limits: { ...liveLimits, ...options.limits },
     metersOf: options.metersOf,

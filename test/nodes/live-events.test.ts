@@ -12,7 +12,7 @@ const gateway = {
   id: 'gateway',
   type: 'live-gateway',
   path: '/ws',
-  access: 'demo',
+  callers: 'callers',
   database: 'db',
   redis: '',
 };
@@ -215,6 +215,7 @@ describe('live-events', () => {
     database = await createTestDatabase();
     flow = await startFlow([
       { id: 'db', type: 'meter-database', url: database.url },
+      { id: 'callers', type: 'meter-callers', database: 'db', access: 'demo' },
       gateway,
       {
         id: 'live',

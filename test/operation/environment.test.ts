@@ -168,6 +168,18 @@ describe('the environment', () => {
       /JWT_JWKS_URL is http/,
     ],
     ['a login for two days', { JWT_TTL_SECONDS: '172800' }, /JWT_TTL_SECONDS/],
+    [
+      'a certificate of HTTPS without its key',
+      { HTTP_TLS_CERT: __filename },
+      /HTTP_TLS_CERT and HTTP_TLS_KEY/,
+    ],
+    ['an origin with a path', { CORS_ORIGINS: 'https://portal.example/' }, /CORS_ORIGINS is/],
+    ['every origin', { CORS_ORIGINS: '*' }, /CORS_ORIGINS is "\*": allowed is a comma list, each an origin/],
+    [
+      'production in the open [S-1]',
+      { ...production, HOST: '0.0.0.0' },
+      /needs HTTPS on 0\.0\.0\.0 \(HTTP_TLS_CERT and HTTP_TLS_KEY\).*TRUST_PROXY.*HTTP_ALLOW_PLAINTEXT=true/,
+    ],
     ['energy for nothing', { TARIFF_PRICE_PER_UNIT: '0' }, /TARIFF_PRICE_PER_UNIT/],
     ['a time zone that is none', { BILLING_TIMEZONE: 'Africa/Atlantis' }, /BILLING_TIMEZONE/],
     ['a scheme in a host', { MQTT_BROKER_HOST: 'mqtt://broker' }, /MQTT_BROKER_HOST/],
@@ -192,7 +204,7 @@ describe('the environment', () => {
   }
 
   it('lists all that production lacks at once [S-1]', () => {
-    const found = problemsOf({ METERFLOW_PROFILE: 'production' }).join('\n');
+    const found = problemsOf({ METERFLOW_PROFILE: 'production', HOST: '0.0.0.0' }).join('\n');
     for (const name of [
       'ADMIN_PASSWORD_HASH',
       'CREDENTIAL_SECRET',
@@ -200,6 +212,7 @@ describe('the environment', () => {
       'PAYMENT_CALLBACK_SECRET',
       'JWT_SECRET or JWT_JWKS_URL',
       'MQTT_ALLOW_PLAINTEXT',
+      'HTTP_ALLOW_PLAINTEXT',
     ]) {
       assert.ok(found.includes(name), name);
     }
@@ -212,6 +225,17 @@ describe('the environment', () => {
     assert.deepEqual(problemsOf({ ...closed, ...tls }), []);
     // The closed plain port is free for others.
     assert.deepEqual(problemsOf({ ...closed, ...tls, MQTT_WS_PORT: '1883' }), []);
+  });
+
+  it('lets production out with HTTPS, behind a proxy, or when somebody says so', () => {
+    const out = { ...production, HOST: '0.0.0.0' };
+    assert.deepEqual(problemsOf({ ...out, HTTP_TLS_CERT: __filename, HTTP_TLS_KEY: __filename }), []);
+    assert.deepEqual(problemsOf({ ...out, TRUST_PROXY: '1' }), []);
+    assert.deepEqual(problemsOf({ ...out, HTTP_ALLOW_PLAINTEXT: 'true' }), []);
+    assert.deepEqual(
+      parseEnvironment({ CORS_ORIGINS: 'https://a.example, http://localhost:5173' }).CORS_ORIGINS,
+      ['https://a.example', 'http://localhost:5173'],
+    );
   });
 
   it('trusts an external broker by its CA alone', () => {
