@@ -22,11 +22,12 @@ import { prepareDatabase } from './database.js';
 import { exportToFlows } from './export.js';
 import { installFlows } from './flows.js';
 import { openFront } from './front.js';
-import { createGate } from './gate.js';
+import { prepareGate } from './gatekeeper.js';
 import { checkMasterKey } from './master-key.js';
 import type { Runtime } from './node-red.js';
 import { startNodeRed } from './node-red.js';
 import type { Progress } from './progress.js';
+import { createRoutes } from './routes.js';
 import { prepareTariff } from './tariff.js';
 
 export interface Plan {
@@ -41,8 +42,8 @@ export interface Plan {
 export async function bringUp({ root, environment, progress, closing, stopping }: Plan): Promise<void> {
   const embeddedBroker = environment.MQTT_BROKER_HOST === undefined;
   const checks: Record<string, Check> = { start: () => 'starting' };
-  const front = await openFront(environment, checks, createGate(environment));
-  closing.add('HTTP', () => front.doors.close(1_000));
+  const front = await openFront(environment, checks);
+  closing.add('HTTP', () => front.close(1_000));
   if (embeddedBroker) {
     checkCertificates(environment);
     for (const way of mqttWays(environment)) await refuseBusyPort(environment.HOST, way);
@@ -68,15 +69,22 @@ export async function bringUp({ root, environment, progress, closing, stopping }
   await prepareTariff(environment, database, progress);
   const books = watchLedger(database);
   closing.add('ledger audit', () => books.close());
-  exportToFlows(environment, { databaseUrl: database.url, mqtt: embeddedBroker ? mqtt : undefined });
+  exportToFlows(environment, {
+    databaseUrl: database.url,
+    mqtt: embeddedBroker ? mqtt : undefined,
+    ownUrl: front.ownUrl,
+  });
   stopping.throwIfAborted();
 
   const installed = installFlows(root, join(environment.DATA_DIR, 'node-red'));
   let runtime: Runtime | undefined;
+  const gate = prepareGate(environment, database, closing);
+  const routes = createRoutes({ closed: environment.METERFLOW_PROFILE === 'production' });
+  const settings = require(join(root, 'settings.js')) as Record<string, unknown>;
   runtime = await progress.step(
     'node-red',
     'nodes and flows',
-    () => startNodeRed(front.server, require(join(root, 'settings.js')) as Record<string, unknown>),
+    () => startNodeRed(front.server, settings, routes),
     () => `${installed.tabs} tabs ${installed.outcome === 'kept' ? 'of yours' : 'installed'}`,
   );
   // After the broker: what that still settles is kept for NATS.
@@ -89,7 +97,7 @@ export async function bringUp({ root, environment, progress, closing, stopping }
     progress.note(`the shipped tab ${name} is newer than yours: npm run flows:update`);
   checks['flows'] = () => runtime?.problem;
   checks['broker'] = async () => sole?.problem ?? (await brokerProblem(environment));
-  front.admit(runtime);
+  front.admit(runtime, { gate, routes });
   delete checks['start'];
   if (runtime.problem !== undefined) progress.warn(runtime.problem);
   else await progress.step('mqtt', 'the broker', () => untilBrokerListens(environment, progress, stopping));

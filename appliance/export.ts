@@ -1,5 +1,6 @@
 import type { Environment } from '../src/operation/environment.js';
 import { table } from '../src/operation/environment-table.js';
+import { urlOf } from './address.js';
 import { secretOf } from './secrets.js';
 
 /** What config nodes may read as `${NAME}` although it is secret: they work with it. */
@@ -20,6 +21,8 @@ const neededByNodes = new Set([
 
 /** As paths that hold wherever Node-RED runs. */
 const files = [
+  'HTTP_TLS_CERT',
+  'HTTP_TLS_KEY',
   'MQTT_TLS_CERT',
   'MQTT_TLS_KEY',
   'MQTT_TLS_CA',
@@ -34,6 +37,8 @@ export interface Found {
   readonly databaseUrl: string;
   /** Login of the `backend` account at the embedded broker. */
   readonly mqtt?: { readonly user: string; readonly password: string } | undefined;
+  /** Where our own simulators are called, and call back. */
+  readonly ownUrl: string;
 }
 
 /**
@@ -52,9 +57,9 @@ export function exportToFlows(environment: Environment, found: Found): void {
   process.env['DATA_DIR'] = environment.DATA_DIR;
   process.env['MASTER_KEY'] = secretOf(environment, 'MASTER_KEY') ?? '';
   process.env['JWT_SECRET'] = secretOf(environment, 'JWT_SECRET') ?? '';
-  exportPayments(environment);
-  exportTokens(environment);
-  exportMinting(environment);
+  exportPayments(environment, found);
+  exportTokens(environment, found);
+  exportMinting(environment, found);
   if (found.mqtt !== undefined) {
     process.env['MQTT_USERNAME'] = found.mqtt.user;
     process.env['MQTT_PASSWORD'] = found.mqtt.password;
@@ -62,33 +67,25 @@ export function exportToFlows(environment: Environment, found: Found): void {
 }
 
 /** Without a provider of one's own the demo plays one, on our own port; production never does. */
-function exportPayments(environment: Environment): void {
-  const { HOST, PORT, METERFLOW_PROFILE, PAYMENT_API_URL } = environment;
-  const url = environment.PUBLIC_URL ?? `http://${urlHost(HOST)}:${PORT}`;
+function exportPayments(environment: Environment, { ownUrl }: Found): void {
+  const { METERFLOW_PROFILE, PAYMENT_API_URL } = environment;
   const simulated = METERFLOW_PROFILE === 'demo' && PAYMENT_API_URL === undefined;
-  process.env['PUBLIC_URL'] = url;
+  process.env['PUBLIC_URL'] = environment.PUBLIC_URL ?? (simulated ? ownUrl : urlOf(environment));
   process.env['PAYMENT_CALLBACK_SECRET'] = secretOf(environment, 'PAYMENT_CALLBACK_SECRET') ?? '';
   process.env['PAYMENT_SIMULATOR'] = String(simulated);
-  if (simulated)
-    process.env['PAYMENT_API_URL'] = `http://${urlHost(HOST)}:${PORT}/simulators/payment-provider`;
+  if (simulated) process.env['PAYMENT_API_URL'] = `${ownUrl}/simulators/payment-provider`;
 }
 
 /** The same with the system that forwards tokens to meters. */
-function exportTokens({ HOST, PORT, METERFLOW_PROFILE, TOKEN_API_URL }: Environment): void {
+function exportTokens({ METERFLOW_PROFILE, TOKEN_API_URL }: Environment, { ownUrl }: Found): void {
   const simulated = METERFLOW_PROFILE === 'demo' && TOKEN_API_URL === undefined;
   process.env['TOKEN_SIMULATOR'] = String(simulated);
-  if (simulated) process.env['TOKEN_API_URL'] = `http://${urlHost(HOST)}:${PORT}/simulators/token-vendor`;
+  if (simulated) process.env['TOKEN_API_URL'] = `${ownUrl}/simulators/token-vendor`;
 }
 
 /** The same with the service that mints readings. */
-function exportMinting({ HOST, PORT, METERFLOW_PROFILE, MINTING_URL }: Environment): void {
+function exportMinting({ METERFLOW_PROFILE, MINTING_URL }: Environment, { ownUrl }: Found): void {
   const simulated = METERFLOW_PROFILE === 'demo' && MINTING_URL === undefined;
   process.env['MINTING_SIMULATOR'] = String(simulated);
-  if (simulated) process.env['MINTING_URL'] = `http://${urlHost(HOST)}:${PORT}/simulators/minting`;
-}
-
-/** A wildcard is no address to connect to. */
-function urlHost(host: string): string {
-  const reachable = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
-  return reachable.includes(':') ? `[${reachable}]` : reachable;
+  if (simulated) process.env['MINTING_URL'] = `${ownUrl}/simulators/minting`;
 }

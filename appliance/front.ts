@@ -1,21 +1,24 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import { createRequire } from 'node:module';
-import type { Duplex } from 'node:stream';
-import type { Express, NextFunction, Request, Response } from 'express';
+import type { Express, Request, Response } from 'express';
+import type { CertificateFiles } from '../src/broker/certificates.js';
 import { DomainError } from '../src/errors.js';
 import { openDoors, refuseUpgrade } from '../src/http/doors.js';
-import type { DoorPlan, Doors } from '../src/http/doors.js';
+import type { DoorOptions, DoorPlan, Doors } from '../src/http/doors.js';
+import { urlOf } from './address.js';
 import { writeError } from '../src/http/errors.js';
 import { originProblem } from '../src/http/origin.js';
+import { secureHeaders } from '../src/http/secure-headers.js';
+import { servesLive } from '../src/live/runtime.js';
 import type { Environment } from '../src/operation/environment.js';
 import { readiness } from '../src/operation/health.js';
 import type { Check } from '../src/operation/health.js';
 import { logger } from '../src/operation/logging.js';
-import { registry } from '../src/operation/metrics.js';
-import { serveDocs } from './docs.js';
+import { metrics } from '../src/operation/metrics.js';
+import { application, failed, openEntry, type Entry } from './entry.js';
 import type { Gate } from './gate.js';
 import { isApiPath } from './node-red-settings.js';
+import type { Routes } from './routes.js';
 
 /** Node-RED's two web applications. */
 export interface House {
@@ -23,12 +26,20 @@ export interface House {
   readonly httpNode: Express;
 }
 
+/** Who may use what of it. */
+export interface Watch {
+  readonly gate: Gate;
+  readonly routes: Pick<Routes, 'entranceOf' | 'entranceOfSocket'>;
+}
+
 export interface Front {
-  readonly doors: Doors;
+  /** Where our own flows reach us. */
+  readonly ownUrl: string;
+  close(graceMs: number): Promise<void>;
   /** Given to Node-RED; it never listens itself, the doors hand everything on to it. */
   readonly server: Server;
   /** From now on requests are answered; until then they hear 503. */
-  admit(house: House): void;
+  admit(house: House, watch: Watch): void;
 }
 
 const log = logger('http');
@@ -37,39 +48,65 @@ const log = logger('http');
 export async function openFront(
   environment: Environment,
   checks: Readonly<Record<string, Check>>,
-  gate: Gate,
 ): Promise<Front> {
   const server = createServer();
   // Each dashboard and WebSocket node adds listeners of its own.
   server.setMaxListeners(0);
-  let house: Express | undefined;
+  let inside: Express | undefined;
+  let entrance: Entry | undefined;
   // There before Node-RED starts: the dashboard's socket.io wraps the listeners that it finds, and would answer its
   // requests a second time beside one that came later.
-  server.on('request', (request, response) => house?.(request, response));
-  const doors = await openDoors(doorPlans(environment), {
+  server.on('request', (request, response) => inside?.(request, response));
+  const options: DoorOptions = {
     host: environment.HOST,
-    refuse: refusal(environment),
+    tls: httpsFiles(environment),
+    headers: (request) => secureHeaders(request, isData(pathOf(request))),
+    refuse: refusal(environment, server),
     request(request, response, door) {
       if (pathOf(request) === '/healthz') return sendJson(response, 200, { status: 'live' });
       if (pathOf(request) === '/readyz') return void sendReadiness(response, checks);
-      if (house === undefined)
+      if (entrance === undefined)
         return writeError(response, new DomainError('DATABASE_UNAVAILABLE', 'Meterflow is starting.'));
-      entrances.set(request, door);
-      server.emit('request', request, response);
+      doorOf.set(request, door);
+      entrance.request(request, response);
     },
     upgrade(request, socket, head) {
-      if (house === undefined)
+      if (entrance === undefined)
         return refuseUpgrade(socket, new DomainError('DATABASE_UNAVAILABLE', 'Meterflow is starting.'));
-      void passUpgrade(gate, server, request, socket, head);
-    },
-  });
-  return {
-    doors,
-    server,
-    admit(applications) {
-      house = routes(environment, applications, gate);
+      void entrance.upgrade(request, socket, head);
     },
   };
+  const doors = await openDoors(doorPlans(environment), options);
+  const own = await openOwnDoor(environment, options);
+  return {
+    ownUrl: own === undefined ? urlOf(environment) : `http://127.0.0.1:${own.ports[0]}`,
+    async close(graceMs) {
+      await Promise.all([doors.close(graceMs), own?.close(graceMs)]);
+    },
+    server,
+    admit(house, watch) {
+      inside = insideOf(environment, house);
+      entrance = openEntry({ environment, house, watch, server, isEditors });
+    },
+  };
+}
+
+/**
+ * The demo plays the systems of others, and they call each other over HTTP: with HTTPS through a door of their own, on
+ * loopback, since our certificate is for another name, and signed by whom nothing here trusts.
+ */
+function openOwnDoor(environment: Environment, options: DoorOptions): Promise<Doors | undefined> {
+  if (options.tls === undefined || environment.METERFLOW_PROFILE !== 'demo')
+    return Promise.resolve(undefined);
+  const plan = { port: 0, variable: 'HTTP_TLS_CERT' };
+  return openDoors([plan], { ...options, host: '127.0.0.1', tls: undefined });
+}
+
+/** Which door a request came through; compat ports lead to the API only. */
+const doorOf = new WeakMap<IncomingMessage, DoorPlan>();
+
+function isEditors(request: Request): boolean {
+  return doorOf.get(request)?.variable === 'PORT' && !isOwnPath(request.path);
 }
 
 /** Never the editor's. */
@@ -77,59 +114,26 @@ function isOwnPath(path: string): boolean {
   return isApiPath(path) || /^\/(?:metrics|docs|openapi\.json|dashboard|simulators)(?:\/|$)/.test(path);
 }
 
-/** Which door a request came through; compat ports lead to the API only. */
-const entrances = new WeakMap<IncomingMessage, DoorPlan>();
+/** Answered with data, not with pages. */
+function isData(path: string): boolean {
+  return isApiPath(path) || /^\/(?:healthz|readyz|metrics|openapi\.json)$/.test(path);
+}
 
-function routes(environment: Environment, house: House, gate: Gate): Express {
-  // Node-RED's own express: its nodes look for the application at the root of what they are mounted on.
-  const express = createRequire(require.resolve('node-red'))('express') as () => Express;
-  const root = express();
-  root.disable('x-powered-by');
-  root.set('trust proxy', environment.TRUST_PROXY ?? false);
-  root.use((request: Request, response: Response, next: NextFunction) => {
-    const editor = entrances.get(request)?.variable === 'PORT' && !isOwnPath(request.path);
-    // The editor's parsers would answer bad JSON in their own way, so the API passes it by.
-    if (editor) house.httpAdmin(request, response, next);
-    else next();
-  });
-  root.use((request: Request, response: Response, next: NextFunction) => {
-    void passGate(gate, request, response, next);
-  });
-  serveDocs(root);
-  root.get('/metrics', (_request: Request, response: Response, next: NextFunction) => {
-    registry.metrics().then((text) => response.type(registry.contentType).send(text), next);
-  });
+/** What is behind the gate: what the flows serve. */
+function insideOf(environment: Environment, house: House): Express {
+  const root = application(environment);
   root.use(house.httpNode);
   root.use((request: Request, response: Response) => {
     writeError(response, new DomainError('NOT_FOUND', `There is no ${request.method} ${request.path}.`));
   });
-  root.use((error: unknown, _request: Request, response: Response, _next: NextFunction) => {
-    log.error({ err: error }, 'a request failed');
-    writeError(response, error);
-  });
+  root.use(failed);
   return root;
 }
 
-async function passGate(gate: Gate, request: Request, response: Response, next: NextFunction): Promise<void> {
-  try {
-    if (await gate.admits(request)) next();
-    else gate.ask(response);
-  } catch (error) {
-    next(error);
-  }
-}
-
-async function passUpgrade(
-  gate: Gate,
-  server: Server,
-  request: IncomingMessage,
-  socket: Duplex,
-  head: Buffer,
-): Promise<void> {
-  // The editor's own channel asks for its login inside.
-  const admitted = pathOf(request) === '/comms' || (await gate.admits(request));
-  if (admitted) server.emit('upgrade', request, socket, head);
-  else refuseUpgrade(socket, new DomainError('UNAUTHORIZED', 'Log in first.'));
+/** Both or none: see the rules of the environment. */
+export function httpsFiles(environment: Environment): CertificateFiles | undefined {
+  const { HTTP_TLS_CERT: certFile, HTTP_TLS_KEY: keyFile } = environment;
+  return certFile === undefined || keyFile === undefined ? undefined : { certFile, keyFile };
 }
 
 function doorPlans(environment: Environment): DoorPlan[] {
@@ -140,14 +144,23 @@ function doorPlans(environment: Environment): DoorPlan[] {
   return [{ port: environment.PORT, variable: 'PORT' }, ...compat];
 }
 
-/** [S-1]: an open demo looks at Host and Origin; [S-2]: every refusal is logged with address and reason. */
-function refusal(environment: Environment): (request: IncomingMessage) => string | undefined {
+/**
+ * [S-1]: an open demo looks at Host and Origin; [S-2]: every refusal is logged with address and reason. Pages of listed
+ * origins reach the API and live events, never the editor.
+ */
+function refusal(environment: Environment, server: Server): (request: IncomingMessage) => string | undefined {
   if (environment.METERFLOW_PROFILE === 'production') return () => undefined;
   const network = environment.DEMO_ALLOW_NETWORK;
   return (request) => {
-    const problem = originProblem(request.headers, { network });
+    const path = pathOf(request);
+    const isListed = isData(path) || servesLive(server, path);
+    const problem = originProblem(request.headers, {
+      network,
+      admitted: isListed ? environment.CORS_ORIGINS : undefined,
+    });
     if (problem !== undefined) {
       const { host, origin } = request.headers;
+      metrics.httpRefused.inc({ reason: 'host or origin' });
       log.warn({ address: request.socket.remoteAddress, host, origin, reason: problem }, 'request refused');
     }
     return problem;

@@ -1,75 +1,113 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import { createRequire } from 'node:module';
+import type { Request } from 'express';
 import { markCaller } from '../src/callers/judged.js';
-import { DomainError } from '../src/errors.js';
-import { writeError } from '../src/http/errors.js';
-import type { Environment } from '../src/operation/environment.js';
+import { seesOnlyOwn, type KnownCaller } from '../src/callers/caller.js';
+import type { Callers } from '../src/callers/callers.js';
+import type { Proven } from '../src/callers/logins.js';
+import { DomainError, isDomainError } from '../src/errors.js';
+import { forgeryProblem } from '../src/http/origin.js';
+import { createLoginThrottle } from '../src/http/login-throttle.js';
 import { logger } from '../src/operation/logging.js';
-
-/** Who may use what the flows serve (API, dashboard, /metrics). The editor has a login of its own. */
-export interface Gate {
-  admits(request: IncomingMessage): Promise<boolean>;
-  /** The answer to somebody who is not admitted. */
-  ask(response: ServerResponse): void;
-}
-
-/** Open in production, too ([S-1]); the provider's callbacks carry a secret in their path. */
-const openPaths =
-  /^\/(?:docs(?:\/.*)?|openapi\.json|api\/payments\/(?:stk|c2b\/validation|c2b\/confirmation)\/[^/]+)$/;
+import { metrics } from '../src/operation/metrics.js';
+import { passwordLogin, rememberedLogins } from './password-login.js';
+import type { PasswordLogin } from './password-login.js';
 
 /**
- * Demo: everybody on loopback. Production: the administrator, by HTTP Basic with the editor's name and password,
- * until tokens, roles and API keys come.
+ * What somebody wants in to. `guarded`: an `api-guard`, or the gateway of live events, stands behind and judges what
+ * he may.
+ * `dashboard`: operators and admins. `metrics`: keys for it, and admins. `inside`: everything that no guard stands in
+ * front of, admins.
  */
-export function createGate(environment: Environment): Gate {
-  const hash = environment.ADMIN_PASSWORD_HASH;
-  if (environment.METERFLOW_PROFILE !== 'production' || hash === undefined) {
-    return { admits: () => Promise.resolve(true), ask: () => undefined };
-  }
-  const bcrypt = createRequire(require.resolve('node-red'))('bcryptjs') as Bcrypt;
-  // A bcrypt comparison costs 50 ms and more, so the last good login is remembered, as a digest only.
-  let known: Buffer | undefined;
+export type Entrance = 'guarded' | 'dashboard' | 'metrics' | 'inside';
 
-  async function admits(request: IncomingMessage): Promise<boolean> {
-    if (openPaths.test((request.url ?? '/').split('?', 1)[0] ?? '/')) return true;
-    const [scheme = '', sent = ''] = (request.headers.authorization ?? '').split(' ');
-    if (scheme.toLowerCase() !== 'basic' || sent === '') return false;
-    const digest = createHash('sha256').update(sent).digest();
-    if (known !== undefined && timingSafeEqual(known, digest)) return welcome(request);
-    const [user = '', ...password] = Buffer.from(sent, 'base64').toString('utf8').split(':');
-    const good = (await bcrypt.compare(password.join(':'), hash ?? '')) && user === environment.ADMIN_USER;
-    if (good) {
-      known = digest;
-      return welcome(request);
+/** Stands in front of what the flows serve. The editor has a login of its own. */
+export interface Gate {
+  /** @throws DomainError UNAUTHORIZED, FORBIDDEN, RATE_LIMITED, DATABASE_UNAVAILABLE */
+  admit(request: Request, entrance: Entrance): Promise<void>;
+}
+
+export interface GateParts {
+  readonly callers: Pick<Callers, 'identify' | 'recall'>;
+  /** The password of an account; not asked at every request. */
+  readonly prove: (login: PasswordLogin, address: string | null) => Promise<Proven>;
+  /** The administrator's password. */
+  readonly isPassword: (password: string) => Promise<boolean>;
+  readonly administrator: string;
+  readonly publicUrl?: string | undefined;
+}
+
+/** Demo: everybody who gets this far ([S-1]). */
+export const openGate: Gate = { admit: () => Promise.resolve() };
+
+/** Production: nobody whom nothing lets in ([S-2]). Whoever is judged here, nobody behind judges again. */
+export function createGate(parts: GateParts): Gate {
+  const { callers, administrator, publicUrl } = parts;
+  const throttle = createLoginThrottle();
+  const good: KnownCaller = {
+    kind: 'administrator',
+    name: administrator,
+    user_id: null,
+    role: 'admin',
+    scopes: null,
+    expires_at: null,
+  };
+
+  const administrators = rememberedLogins(async ({ password }, address) => {
+    const takeBack = await throttle.attempt(address);
+    if (!(await parts.isPassword(password)))
+      throw refusal('UNAUTHORIZED', 'This login does not hold.', { address, reason: 'wrong password' });
+    await takeBack();
+    return good;
+  });
+  const accounts = rememberedLogins((login, address) => parts.prove(login, address ?? null));
+
+  async function byPassword(request: Request, login: PasswordLogin): Promise<KnownCaller | null> {
+    const problem = forgeryProblem(request, publicUrl);
+    if (problem !== undefined)
+      throw refusal('FORBIDDEN', problem, { address: request.ip, reason: 'page of another origin' });
+    if (login.name === administrator) return administrators.of(login, request.ip);
+    try {
+      return await callers.recall(await accounts.of(login, request.ip), request);
+    } catch (error) {
+      if (!isDomainError(error) || error.code !== 'UNAUTHORIZED') throw error;
+      // Logged out everywhere, or another password, or it was never right: that is for the password to say, once more.
+      if (!accounts.forget(login)) throw error;
+      return callers.recall(await accounts.of(login, request.ip), request);
     }
-    logger('http').warn({ address: request.socket.remoteAddress, reason: 'wrong login' }, 'request refused');
-    return false;
-  }
-
-  /** The guards behind take our word. */
-  function welcome(request: IncomingMessage): true {
-    const name = environment.ADMIN_USER;
-    markCaller(request, {
-      kind: 'administrator',
-      name,
-      user_id: null,
-      role: 'admin',
-      scopes: null,
-      expires_at: null,
-    });
-    return true;
   }
 
   return {
-    admits,
-    ask(response) {
-      response.setHeader('www-authenticate', 'Basic realm="Meterflow", charset="UTF-8"');
-      writeError(response, new DomainError('UNAUTHORIZED', 'Log in first.'));
+    async admit(request, entrance) {
+      const login = passwordLogin(request.headers.authorization);
+      // Tokens and keys are for the guard.
+      if (entrance === 'guarded' && login === null) return;
+      const caller = login === null ? await callers.identify(request) : await byPassword(request, login);
+      if (caller === null)
+        throw refusal('UNAUTHORIZED', 'Log in first.', { address: request.ip, entrance, reason: 'no login' });
+      if (entrance !== 'guarded' && !may(caller, entrance))
+        throw refusal('FORBIDDEN', 'You may not use this.', {
+          address: request.ip,
+          entrance,
+          caller: caller.name,
+          reason: 'rights',
+        });
+      markCaller(request, caller);
     },
   };
 }
 
-interface Bcrypt {
-  compare(password: string, hash: string): Promise<boolean>;
+/** Keys are for what they say: here that is the metrics alone. */
+export function may(caller: KnownCaller, entrance: Exclude<Entrance, 'guarded'>): boolean {
+  if (caller.scopes !== null) return entrance === 'metrics' && caller.scopes.includes('metrics');
+  return entrance === 'dashboard' ? !seesOnlyOwn(caller) : caller.role === 'admin';
+}
+
+/** Every refusal is counted and logged with address and reason, never with what was sent ([S-2]). */
+export function refusal(
+  code: 'UNAUTHORIZED' | 'FORBIDDEN',
+  sentence: string,
+  details: { readonly reason: string; readonly address: string | undefined } & Record<string, unknown>,
+): DomainError {
+  metrics.httpRefused.inc({ reason: details.reason });
+  logger('http').warn(details, 'request refused');
+  return new DomainError(code, sentence);
 }

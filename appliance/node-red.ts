@@ -2,6 +2,7 @@ import type { Server } from 'node:http';
 import type { NodeRedApp } from 'node-red';
 import { logger } from '../src/operation/logging.js';
 import type { House } from './front.js';
+import type { DeployedNode, Routes } from './routes.js';
 
 export interface Runtime extends House {
   /** Why flows do not run; undefined while they do. */
@@ -22,12 +23,25 @@ interface RuntimeState {
  * Starts Node-RED inside this process on a server that others listen for. Resolves when the flows run or have said
  * why they do not: one unknown node type stops all flows, and `flows:started` never comes then.
  */
-export async function startNodeRed(server: Server, settings: Record<string, unknown>): Promise<Runtime> {
+export async function startNodeRed(
+  server: Server,
+  settings: Record<string, unknown>,
+  routes: Pick<Routes, 'check' | 'learn'>,
+): Promise<Runtime> {
   // Loaded here and not at the top: it is the heaviest part, and a bad setting or a busy port is told before it.
   const { default: RED } = (await import('node-red')) as unknown as { default: NodeRedApp };
   const log = logger('node-red');
   let problem: string | undefined = 'flows are starting';
-  RED.init(server, settings as never);
+  const { httpNodeMiddleware = [] } = settings;
+  // First of all, also when /settings.js brings others.
+  RED.init(server, {
+    ...settings,
+    httpNodeMiddleware: [routes.check].concat(httpNodeMiddleware as []),
+  } as never);
+  for (const moment of ['flows:starting', 'flows:started'])
+    RED.events.on(moment, ({ config }: { config?: { flows?: readonly DeployedNode[] } }) =>
+      routes.learn(config?.flows ?? []),
+    );
   const running = new Promise<void>((resolve) => {
     const timer = setTimeout(() => {
       problem = `flows did not start within ${flowsDeadlineMs / 1000} s`;

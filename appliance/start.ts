@@ -1,11 +1,11 @@
 import { existsSync, mkdirSync } from 'node:fs';
-import { isIPv6 } from 'node:net';
 import { join } from 'node:path';
 import { DomainError } from '../src/errors.js';
 import { EnvironmentError, parseEnvironment } from '../src/operation/environment.js';
 import type { Environment } from '../src/operation/environment.js';
 import { mqttWays } from '../src/operation/mqtt-ways.js';
 import { logger } from '../src/operation/logging.js';
+import { placeOf, urlOf } from './address.js';
 import { bringUp } from './bring-up.js';
 import { createClosing } from './closing.js';
 import type { Closing } from './closing.js';
@@ -104,7 +104,7 @@ function stopOnSignals(closing: Closing): Stopping {
 function nothing(): void {}
 
 function addresses(environment: Environment): [string, string][] {
-  const http = `http://${place(environment.HOST, environment.PORT)}`;
+  const http = urlOf(environment);
   return [
     ['Editor', `${http}/`],
     ['Dashboard', `${http}/dashboard`],
@@ -112,7 +112,7 @@ function addresses(environment: Environment): [string, string][] {
     ['API docs', `${http}/docs/index.html`],
     ...(environment.HTTP_COMPAT_PORTS ?? []).map((port): [string, string] => [
       'API, too',
-      `http://${place(environment.HOST, port)}/api/meter_data`,
+      `${urlOf(environment, port)}/api/meter_data`,
     ]),
     ...mqttAddresses(environment),
   ];
@@ -120,12 +120,6 @@ function addresses(environment: Environment): [string, string][] {
 
 function mqttAddresses(environment: Environment): [string, string][] {
   const { MQTT_BROKER_HOST: external, MQTT_BROKER_PORT: port, MQTT_USE_TLS: tls, HOST: host } = environment;
-  if (external !== undefined) return [['MQTT', `${tls ? 'mqtts' : 'mqtt'}://${place(external, port)}`]];
-  return mqttWays(environment).map((way) => [way.name, `${way.scheme}://${place(host, way.port)}`]);
-}
-
-/** An address that can be typed into a browser: a wildcard is none. */
-function place(host: string, port: number): string {
-  const reachable = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
-  return isIPv6(reachable) ? `[${reachable}]:${port}` : `${reachable}:${port}`;
+  if (external !== undefined) return [['MQTT', `${tls ? 'mqtts' : 'mqtt'}://${placeOf(external, port)}`]];
+  return mqttWays(environment).map((way) => [way.name, `${way.scheme}://${placeOf(host, way.port)}`]);
 }
