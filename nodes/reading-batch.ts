@@ -9,7 +9,7 @@ import { showAnswers } from './answers.js';
 import { defineNode, type Message, type Use } from './define-node.js';
 import type { KeyringResource } from './meter-keyring.js';
 import { readingLimits } from './reading-limits.js';
-import { asksFor, chosenOperation, ownerShown, type Request } from './request.js';
+import { callerOf, asksFor, chosenOperation, ownerShown, type Request } from './request.js';
 import { numberSetting, textSetting } from './setting.js';
 
 interface Config extends NodeDef {
@@ -107,8 +107,7 @@ function limitsOf(config: Config): { sizeMax: number; retriesMax: number } {
 }
 
 function submitterOf(message: Message): Submitter {
-  const caller = message['caller'] as { name?: string } | undefined;
   const request = message['req'] as { headers?: Record<string, string | undefined> } | undefined;
   const given = request === undefined ? message['idempotencyKey'] : request.headers?.['idempotency-key'];
-  return { caller: caller?.name ?? 'demo', ...(typeof given === 'string' ? { key: given } : {}) };
+  return { caller: callerOf(message).name, ...(typeof given === 'string' ? { key: given } : {}) };
 }

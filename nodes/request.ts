@@ -1,5 +1,7 @@
+import { IncomingMessage } from 'node:http';
 import type { NodeAPI } from 'node-red';
-import { seesOnlyOwn, type KnownCaller } from '../src/callers/caller.js';
+import { seesOnlyOwn, type Role } from '../src/callers/caller.js';
+import { judgedCaller } from '../src/callers/judged.js';
 import type { Caller } from '../src/devices/audit.js';
 import type { Message } from './define-node.js';
 
@@ -36,22 +38,43 @@ export function asksFor(message: Message): Request {
 }
 
 /** Whom the audit log names, and whose own things are asked for. */
-export function callerOf(message: Message): Caller {
-  const caller = message['caller'] as { name?: string; user_id?: string } | undefined;
-  const request = message['req'] as { ip?: string } | undefined;
-  // A widget of the dashboard.
-  const browser = message['_client'] as { socketIp?: string } | undefined;
-  return {
-    name: caller?.name ?? 'demo',
-    address: request?.ip ?? browser?.socketIp ?? null,
-    ...(caller?.user_id === undefined ? {} : { user_id: caller.user_id }),
-  };
+export function callerOf(message: Message): KnownAs {
+  const browser = message['_client'] as { user?: Person; socketIp?: string } | undefined;
+  const request = message['req'];
+  if (browser !== undefined)
+    // A widget of the dashboard: its page sends what it likes, so only who has logged in to it counts.
+    return known(browser.user, browser.socketIp ?? null);
+  const judged = request instanceof IncomingMessage ? judgedCaller(request) : undefined;
+  const address = (request as { ip?: string } | undefined)?.ip ?? null;
+  return known(judged ?? (message['caller'] as Person | undefined), address);
+}
+
+export interface KnownAs extends Caller {
+  readonly role: Role;
+}
+
+/** A `KnownCaller`, or what a flow of somebody's own says of one. */
+interface Person {
+  readonly name?: string;
+  readonly user_id?: string | null;
+  readonly role?: Role;
+}
+
+function known(person: Person | undefined, address: string | null): KnownAs {
+  // Nobody said who it is: the demo's admin, or a flow of the administrator's own.
+  if (person === undefined) return { name: nobodysName(), address, role: 'admin' };
+  const { name = nobodysName(), user_id, role = 'admin' } = person;
+  return { name, address, role, ...(user_id == null ? {} : { user_id }) };
+}
+
+function nobodysName(): string {
+  return process.env['METERFLOW_PROFILE'] === 'production' ? 'flow' : 'demo';
 }
 
 /** [S-4]: the account whose things alone a list may show; null: everybody's. */
 export function ownerShown(message: Message): string | null {
-  const caller = message['caller'] as KnownCaller | undefined;
-  if (caller === undefined || !seesOnlyOwn(caller)) return null;
+  const caller = callerOf(message);
+  if (!seesOnlyOwn(caller)) return null;
   return caller.user_id ?? nobody;
 }
 
