@@ -1,4 +1,4 @@
-import { createSecretKey } from 'node:crypto';
+import { createSecretKey, hash } from 'node:crypto';
 import { errors, jwtVerify, SignJWT, type JWTPayload, type JWTVerifyOptions } from 'jose';
 import { DomainError } from '../errors.js';
 import { createKeySet } from './key-set.js';
@@ -54,9 +54,18 @@ export function createTokens(settings: TokenSettings): Tokens {
 function ownSecret(secret: string, { issuer, audience, ttlSeconds }: TokenSettings): Tokens {
   const key = createSecretKey(Buffer.from(secret, 'utf8'));
   const how = { issuer, audience, algorithms: ['HS256'], requiredClaims: ['exp', 'iat', 'sub'] };
+  const known = knownTokens();
   return {
     ttlSeconds,
-    verify: (token) => verified(() => jwtVerify(token, key, { ...how, clockTolerance: toleranceSeconds })),
+    async verify(token) {
+      const seen = known.find(token);
+      if (seen !== undefined) return seen;
+      const claims = await verified(() =>
+        jwtVerify(token, key, { ...how, clockTolerance: toleranceSeconds }),
+      );
+      known.keep(token, claims);
+      return claims;
+    },
     issue: ({ user_id, role, issued_at }) =>
       new SignJWT({ role })
         .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
@@ -68,6 +77,31 @@ function ownSecret(secret: string, { issuer, audience, ttlSeconds }: TokenSettin
         .setExpirationTime(Math.floor(issued_at / 1000) + ttlSeconds)
         .sign(key),
   };
+}
+
+/**
+ * Tokens whose signature was found right, until they expire: neither can change. 2 µs instead of 65 and a way through the
+ * threads for each call. Their SHA-256 is kept, not the tokens.
+ */
+function knownTokens() {
+  const claimsByHash = new Map<string, Claims>();
+  return {
+    find(token: string): Claims | undefined {
+      const claims = claimsByHash.get(hashOf(token));
+      return claims !== undefined && claims.expires_at > Date.now() ? claims : undefined;
+    },
+    keep(token: string, claims: Claims): void {
+      const [oldest] = claimsByHash.keys();
+      if (claimsByHash.size >= knownMax && oldest !== undefined) claimsByHash.delete(oldest);
+      claimsByHash.set(hashOf(token), claims);
+    },
+  };
+}
+
+const knownMax = 10_000;
+
+function hashOf(token: string): string {
+  return hash('sha256', token, 'base64');
 }
 
 /** Never HS256: a public key is no secret. */

@@ -6,11 +6,11 @@ import { pageRequest, refuseWrong, type ListQuery, type Page, type PageRequest }
 import { selectTotals } from '../statistics/statistics-store.js';
 import { countOf, findCountable } from './count-store.js';
 import {
+  findLatestOf,
   findMeter,
   findMetersOf,
   selectLastDay,
   selectLatest,
-  selectLatestOf,
   selectMeters,
   type ChartPoint,
   type MeterOverview,
@@ -76,10 +76,11 @@ export function createReadingQueries(database: Database): ReadingQueries {
       return { ...(await selectLatest(database, request, owner)), page: request.page, limit: request.limit };
     },
     async latestOf(meter) {
-      const meter_id = await known(meter);
-      const reading = await selectLatestOf(database, meter_id);
-      if (reading === null) throw new DomainError('NO_READING', `The meter ${meter_id} has no reading yet.`);
-      return reading;
+      const found = isName(meter) ? await findLatestOf(database, meter) : null;
+      if (found === null) refuseUnknown(meter);
+      if (found.reading === null)
+        throw new DomainError('NO_READING', `The meter ${found.meter_id} has no reading yet.`);
+      return found.reading;
     },
     async range(meter, query = {}) {
       const request = pageRequest(query, rangeSorts);

@@ -72,17 +72,32 @@ export async function selectLatest(
   return { data: rows.map(forPeople), total: counted.rows[0]?.total ?? 0 };
 }
 
-/** Most meters have read lately: a look at the last partitions comes first, all of them cost 20 times as much. */
-export async function selectLatestOf(database: Session, meter_id: string): Promise<StoredReading | null> {
-  const latest = (since: string): Promise<{ rows: ReadingRow[] }> =>
-    database.query<ReadingRow>({
-      text: `select ${columns} from meter_readings r where r.meter_id = $1 and r.reading_timestamp >= $2::timestamptz
-              order by r.reading_timestamp desc limit 1`,
-      values: [meter_id, since],
+/**
+ * By meter_id or drn. Most meters have read lately: a look at the last partitions comes first, all of them cost 20 times
+ * as much. Null: there is no such meter; `reading` null: it has none.
+ */
+export async function findLatestOf(
+  database: Session,
+  name: string,
+): Promise<{ readonly meter_id: string; readonly reading: StoredReading | null } | null> {
+  const latest = async (since: string): Promise<LatestRow | undefined> => {
+    const { rows } = await database.query<LatestRow>({
+      text: `select d.meter_id as known, ${columns} from devices d
+               left join lateral (
+                 select m.id, m.meter_id, m.user_id, m.wallet_address, m.kwh_amount, m.reading_timestamp, m.submitted_at,
+                        m.source, m.minted
+                   from meter_readings m where m.meter_id = d.meter_id and m.reading_timestamp >= $2::timestamptz
+                  order by m.reading_timestamp desc limit 1) r on true
+              where d.meter_id = $1 or d.drn = $1 order by d.meter_id = $1 desc limit 1`,
+      values: [name, since],
     });
-  const { rows } = await latest(new Date(Date.now() - 2 * 86_400_000).toISOString());
-  const [row] = rows.length > 0 ? rows : (await latest('-infinity')).rows;
-  return row === undefined ? null : forPeople(row);
+    return rows[0];
+  };
+  const lately = await latest(new Date(Date.now() - 2 * 86_400_000).toISOString());
+  const row = lately === undefined || lately.id !== null ? lately : await latest('-infinity');
+  if (row === undefined) return null;
+  const { known, id, ...reading } = row;
+  return { meter_id: known, reading: id === null ? null : forPeople({ ...reading, id }) };
 }
 
 /** Whose meters are or ever were these, mocks left out. */
@@ -123,6 +138,8 @@ export interface ReadingRow extends Omit<StoredReading, 'reading_timestamp' | 's
   readonly reading_timestamp: Date;
   readonly submitted_at: Date;
 }
+
+type LatestRow = Omit<ReadingRow, 'id'> & { readonly known: string; readonly id: number | null };
 
 interface PointRow {
   readonly reading_timestamp: Date;

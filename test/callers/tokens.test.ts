@@ -1,5 +1,6 @@
 import { strict as assert } from 'node:assert';
 import { createHmac, generateKeyPairSync, randomUUID } from 'node:crypto';
+import { mock } from 'node:test';
 import { exportSPKI, generateKeyPair, SignJWT, type JWTHeaderParameters } from 'jose';
 import { RefusedCall } from '../../src/callers/refused-call.js';
 import { createTokens } from '../../src/callers/tokens.js';
@@ -52,6 +53,20 @@ describe('A token by our secret', () => {
       await tokens.verify(handmade({ alg: 'HS256' }, full)).then(({ subject }) => subject),
       user,
     );
+  });
+
+  it('is remembered to its end, and then as wrong as any other', async () => {
+    mock.timers.enable({ apis: ['Date'], now: Date.now() });
+    try {
+      const token = await tokenWith();
+      const first = await tokens.verify(token);
+      assert.deepEqual(await tokens.verify(token), first);
+      await assert.rejects(tokens.verify(`${token.slice(0, -2)}xx`), refusedFor('signature'));
+      mock.timers.setTime(Date.now() + 632_000);
+      await assert.rejects(tokens.verify(token), refusedFor('expired'));
+    } finally {
+      mock.timers.reset();
+    }
   });
 
   const tricks: [what: string, trick: Trick, reason: string][] = [
