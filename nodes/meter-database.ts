@@ -1,4 +1,5 @@
 import type { Node, NodeAPI, NodeDef } from 'node-red';
+import { changesOf } from '../src/cache/changes.js';
 import { isTransient, openDatabase, type Database } from '../src/database/database.js';
 import { migrated } from '../src/database/migrated.js';
 import { DomainError } from '../src/errors.js';
@@ -53,6 +54,7 @@ export default function (RED: NodeAPI): void {
     },
     async close(database) {
       await upkeeps.get(database)?.stop();
+      await changesOf(database).close();
       await database.close();
     },
   });

@@ -1,4 +1,6 @@
 import type { NodeAPI, NodeDef } from 'node-red';
+import { cachedAnswers, type CachedAnswers } from '../src/cache/answers.js';
+import type { Asked } from '../src/cache/cache.js';
 import type { Database } from '../src/database/database.js';
 import type { Caller } from '../src/devices/audit.js';
 import { DomainError } from '../src/errors.js';
@@ -8,11 +10,15 @@ import { createReadingQueries, type ReadingQueries } from '../src/readings/queri
 import { createStatistics, type Counted, type Statistics } from '../src/statistics/statistics.js';
 import { showAnswers } from './answers.js';
 import { defineNode } from './define-node.js';
+import type { CacheResource } from './meter-cache.js';
 import { answer, refusal } from './outcome.js';
 import { asksFor, callerOf, chosenOperation, ownerShown, type Request } from './request.js';
+import { textSetting } from './setting.js';
 
 interface Config extends NodeDef {
   database: string;
+  /** Absent in flows that were made before there was one. */
+  cache?: string;
   operation: string;
   operationType: 'operation' | 'msg';
 }
@@ -25,7 +31,13 @@ export default function (RED: NodeAPI): void {
     start(config, host) {
       const database = host.use<Database>(config.database, 'database');
       const readings = createReadingQueries(database);
-      const house: House = { database, readings, statistics: createStatistics(database) };
+      const statistics = createStatistics(database);
+      const cache =
+        textSetting(config.cache, '') === ''
+          ? null
+          : host.use<CacheResource>(textSetting(config.cache, ''), 'cache').of(database);
+      const cached = cachedAnswers(cache, database, readings, statistics);
+      const house: House = { database, readings, statistics, cached };
       const answers = showAnswers(host);
       return {
         async input(message, emit) {
@@ -58,6 +70,7 @@ interface House {
   readonly database: Database;
   readonly readings: ReadingQueries;
   readonly statistics: Statistics;
+  readonly cached: CachedAnswers;
 }
 
 interface Found {
@@ -69,13 +82,13 @@ type Question = (house: House, request: Request, caller: Caller, owner: string |
 
 const questions: Readonly<Record<string, Question | undefined>> = {
   latest: async ({ readings }, { query }, _, owner) => ({ payload: await readings.latest(query, owner) }),
-  'latest-of': async ({ readings }, { id }) => ({ payload: await readings.latestOf(id) }),
-  range: async ({ readings }, { id, query }) => ({ payload: await readings.range(id, query) }),
+  'latest-of': async ({ cached }, { id }) => told(await cached.latestOf(id)),
+  range: async ({ cached }, { id, query }) => told(await cached.range(id, query)),
   'last-day': async ({ readings }, { id }) => ({ payload: await readings.lastDayOf(id) }),
   hourly: async ({ statistics }, { id, query }) => counted(await statistics.hourly(id, query)),
   daily: async ({ statistics }, { id, query }) => counted(await statistics.daily(id, query)),
-  statistics: async ({ statistics }, _, caller) => ({ payload: await statistics.totals(caller) }),
-  own: async ({ readings }, { query }, caller) => ({ payload: await readings.own(caller, query) }),
+  statistics: async ({ cached }, _, caller) => told(await cached.totals(caller)),
+  own: async ({ cached }, { query }, caller) => told(await cached.own(caller, query)),
   meters: async ({ readings }) => ({ payload: await readings.meters() }),
   balance: async ({ database }, { id }) => ({ payload: await balanceOf(database, id) }),
   statement: async ({ database }, { id, query }) => ({ payload: await statementOf(database, id, query) }),
@@ -84,4 +97,8 @@ const questions: Readonly<Record<string, Question | undefined>> = {
 /** The rows alone, as [H-9] has them; how many there are on all pages stands beside them. */
 function counted({ rows, total }: Counted<unknown>): Found {
   return { payload: rows, headers: { 'X-Total-Count': String(total) } };
+}
+
+function told({ answer: payload, cache }: Asked<unknown>): Found {
+  return cache === null ? { payload } : { payload, headers: { 'X-Cache': cache } };
 }

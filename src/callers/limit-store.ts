@@ -29,7 +29,7 @@ export function openLimitStore(
   if (redis === null)
     throw new DomainError('CONFIGURATION', 'Limits are to be kept in Redis, but REDIS_URL is not set.');
   // Whether it answers is told by the counters, which go on without it.
-  const connection = connectRedis(redis, 'meterflow-limits', () => undefined, commandMs);
+  const connection = connectRedis(redis, 'meterflow-limits', () => undefined, { commandMs });
   return { store: { kind: 'redis', redis: connection }, close: () => connection.disconnect() };
 }
 

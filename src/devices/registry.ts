@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { changeOf } from '../cache/change.js';
+import { changesOf } from '../cache/changes.js';
 import type { Database, Session } from '../database/database.js';
 import { DomainError } from '../errors.js';
 import { pageRequest, type ListQuery, type Page } from '../http/page.js';
@@ -90,7 +92,7 @@ export function createRegistry(database: Database): Registry {
     },
     async update(id, patch, caller) {
       const wanted = asDevicePatch(patch);
-      return changing(database, async (tx) => {
+      const updated = await changing(database, async (tx) => {
         const found = known(id, isName(id) ? await store.getDevice(tx, id) : undefined);
         refuseOtherMeterId(patch, found);
         if (typeof wanted.drn === 'string') await claimNames(tx, { id: found.id, drn: wanted.drn });
@@ -101,9 +103,11 @@ export function createRegistry(database: Database): Registry {
         await audit(tx, caller, { action: 'device.updated', subject: found.id, details: { ...wanted } });
         return device;
       });
+      changesOf(database).noticed(changeOf([updated]));
+      return updated;
     },
-    remove: (id, caller) =>
-      changing(database, async (tx) => {
+    async remove(id, caller) {
+      const removed = await changing(database, async (tx) => {
         const device = known(id, isName(id) ? await store.deleteDevice(tx, id) : undefined);
         await audit(tx, caller, {
           action: 'device.deleted',
@@ -111,7 +115,10 @@ export function createRegistry(database: Database): Registry {
           details: { meter_id: device.meter_id },
         });
         return device;
-      }),
+      });
+      changesOf(database).noticed(changeOf([removed]));
+      return removed;
+    },
     async resetPassword(id, caller, wanted) {
       const { grace_seconds = 0 } = asPasswordReset(wanted);
       const password = generateSecret();

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import { changeOf } from '../cache/change.js';
+import { changesOf } from '../cache/changes.js';
 import { isTransient, untilCommitted, type Database } from '../database/database.js';
 import { metrics } from '../operation/metrics.js';
 import type { Minted } from './mint-request.js';
@@ -142,6 +144,7 @@ export function startMintRelay(
 
   async function succeed(request: Claimed, txSignature: string): Promise<void> {
     const { isNew, tookSeconds } = await kept(() => endMinted(database, request, txSignature));
+    changesOf(database).noticed(changeOf([request]));
     show(null);
     if (!isNew) return;
     metrics.mintRequests.inc({ outcome: 'minted' });

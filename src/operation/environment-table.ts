@@ -256,7 +256,7 @@ export const groups = {
       meaning: 'how long forwarded messages are kept, to fill a stream that comes back empty',
     }),
     REDIS_URL: optional(kind.url('redis', 'rediss'), {
-      meaning: 'live events of all instances reach the listeners of each; unset: each its own',
+      meaning: 'instances share live events and kept answers; unset: each its own',
       secret: true,
     }),
     REDIS_TLS_CA: optional(kind.file, { meaning: 'PEM file, with rediss://' }),
@@ -265,11 +265,21 @@ export const groups = {
       default: 'market:events,meter:updates',
       meaning: 'channels of money and tokens, and of what meters say',
     }),
-    CACHE_USER_STATS_TTL: given(kind.integer(0, 86_400), { default: '300', meaning: 'seconds', later: true }),
+    CACHE_USER_STATS_TTL: given(kind.integer(0, 86_400), {
+      default: '300',
+      meaning: 'how many seconds totals of a user are kept at most; a write ends them at once; 0: not kept',
+    }),
     CACHE_RECENT_READINGS_TTL: given(kind.integer(0, 86_400), {
       default: '60',
-      meaning: 'seconds',
-      later: true,
+      meaning: 'the same of recent readings of a meter',
+    }),
+    CACHE_MAX_ENTRIES: given(kind.integer(1, 10_000_000), {
+      default: '20000',
+      meaning: 'meters and users with kept answers in a process without REDIS_URL',
+    }),
+    CACHE_MAX_BYTES: given(kind.integer(1, 17_179_869_184), {
+      default: '67108864',
+      meaning: 'what they take, at two bytes a character',
     }),
   },
   'Tokens and money': {

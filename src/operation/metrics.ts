@@ -371,6 +371,56 @@ export const metrics = {
     help: '1 while events travel between instances',
     registers,
   }),
+  cacheHits: new Counter({
+    name: 'cache_hits_total',
+    help: 'Answers given from the cache',
+    labelNames: ['cache_type'],
+    registers,
+  }),
+  cacheMisses: new Counter({
+    name: 'cache_misses_total',
+    help: 'Answers of a cached question that had to be waited for: read anew, or shared with who was reading it',
+    labelNames: ['cache_type'],
+    registers,
+  }),
+  cacheInvalidations: new Counter({
+    name: 'cache_invalidations_total',
+    help: 'Entries forgotten because of a write; all at once count as one in Redis',
+    labelNames: ['cache_type'],
+    registers,
+  }),
+  cacheSeconds: new Histogram({
+    name: 'cache_operation_duration_seconds',
+    help: 'A look, a keeping or a forgetting of the cache',
+    buckets: [0.00001, 0.0001, 0.00025, 0.0005, ...seconds],
+    registers,
+  }),
+  cacheLoads: new Counter({
+    name: 'meterflow_cache_loads_total',
+    help: 'Answers read for the cache: kept, refused (written meanwhile), foreign (another instance keeps it), away (no store), failed',
+    labelNames: ['outcome'],
+    registers,
+  }),
+  cacheEntries: new Gauge({
+    name: 'meterflow_cache_entries',
+    help: 'Meters and users with answers in the cache of this process',
+    registers,
+  }),
+  cacheBytes: new Gauge({
+    name: 'meterflow_cache_bytes',
+    help: 'What they take, at two bytes a character',
+    registers,
+  }),
+  cacheEvictions: new Counter({
+    name: 'meterflow_cache_evictions_total',
+    help: 'Entries that had to go for want of room in this process',
+    registers,
+  }),
+  cacheUp: new Gauge({
+    name: 'meterflow_cache_redis_up',
+    help: '1 while answers are kept in Redis',
+    registers,
+  }),
   ledgerDiscrepancies: new Gauge({
     name: 'meterflow_ledger_discrepancies',
     help: 'Places where the books are not what they must be, by the last look',

@@ -1,3 +1,5 @@
+import { changeOf } from '../cache/change.js';
+import { changesOf } from '../cache/changes.js';
 import { untilCommitted, type Database, type Session } from '../database/database.js';
 import type { CommitOptions } from './lane.js';
 import { createNeighbourhood, partByNeighbours } from './neighbours.js';
@@ -17,7 +19,7 @@ export interface Row {
   reason: string | null;
 }
 
-/** Decides the outcome of each row and commits it, however often that takes ([M-13]). */
+/** Decides the outcome of each row and commits it, however often that takes ([M-13]); caches hear of it. */
 export async function commitReadings(
   database: Database,
   partitions: Partitions,
@@ -25,10 +27,20 @@ export async function commitReadings(
   spacingSeconds: number,
   wait: CommitOptions,
 ): Promise<void> {
+  let attempts = 0;
+  const attempt = (): Promise<void> => {
+    attempts += 1;
+    return commitOnce(database, partitions, rows, spacingSeconds);
+  };
   try {
-    await untilCommitted(database, () => commitOnce(database, partitions, rows, spacingSeconds), wait);
+    await untilCommitted(database, attempt, wait);
+    announce(database, attempts === 1 ? rows.filter(({ outcome }) => outcome === 'stored') : rows);
   } catch (error) {
-    if (!isDataError(error)) throw error;
+    if (!isDataError(error)) {
+      // Given up, and perhaps committed all the same.
+      announce(database, rows);
+      throw error;
+    }
     const [row] = rows;
     if (row === undefined) return;
     if (rows.length === 1) return refuse(row, error);
@@ -37,6 +49,11 @@ export async function commitReadings(
     await commitReadings(database, partitions, rows.slice(0, half), spacingSeconds, wait);
     await commitReadings(database, partitions, rows.slice(half), spacingSeconds, wait);
   }
+}
+
+/** After the commit. A row that an attempt before ours has committed looks like a duplicate. */
+function announce(database: Database, rows: readonly Row[]): void {
+  if (rows.length > 0) changesOf(database).committed(changeOf(rows.map(({ reading }) => reading)));
 }
 
 async function commitOnce(

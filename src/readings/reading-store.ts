@@ -21,12 +21,13 @@ const lockClass = 0x6d657465;
 /**
  * Keeps every other writer of these meters out until the transaction ends. Taken in ascending order, so that two
  * writers cannot wait for one another. A plan made for the first batch's sizes once fell to 2,000 rows/s; hence the
- * generic one.
+ * generic one. `announced`: whoever takes these locks tells caches what is stored, so the database need not.
  */
 export async function lockMeters(tx: Session, locks: readonly number[]): Promise<void> {
   await tx.query({
     name: 'reading-lock',
-    text: `select set_config('plan_cache_mode', 'force_generic_plan', true), count(pg_advisory_xact_lock(${lockClass}, l))
+    text: `select set_config('plan_cache_mode', 'force_generic_plan', true),
+                  set_config('meterflow.announced', 'on', true), count(pg_advisory_xact_lock(${lockClass}, l))
              from unnest($1::int[]) as l`,
     values: [integerArray([...locks].sort((a, b) => a - b))],
   });

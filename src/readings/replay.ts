@@ -1,5 +1,7 @@
 import { carriesConsumption, replayConsumption } from '../balances/consumption-replay.js';
 import { deliveries } from '../broker/deliveries.js';
+import { changeOf } from '../cache/change.js';
+import { changesOf } from '../cache/changes.js';
 import type { Database, Session } from '../database/database.js';
 import { audit, type Caller } from '../devices/audit.js';
 import { DomainError } from '../errors.js';
@@ -120,6 +122,9 @@ export function createReplay(database: Database, options: ReplayOptions = {}): R
       const reason = `The database does not take it: ${error instanceof Error ? error.message : String(error)}.`;
       const refusal = { code: 'SCHEMA_INVALID', reason };
       return database.transaction(settle(() => Promise.resolve(refusedAll(row, refusal))));
+    } finally {
+      // Also when nobody knows whether it was committed.
+      if (judgement.valid.length > 0) changesOf(database).committed(changeOf(judgement.valid));
     }
   }
 

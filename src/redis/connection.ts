@@ -16,6 +16,13 @@ const silentMs = 15_000;
 const commandMsDefault = 5_000;
 const backoff = { firstMs: 50, mostMs: 2_000 };
 
+export interface RedisManners {
+  /** A command that takes longer has failed. */
+  readonly commandMs?: number;
+  /** Whether what was under way when the connection broke is sent again over the next one. */
+  readonly resends?: boolean;
+}
+
 /**
  * A connection that comes back by itself. A command while it is away fails at once, and nothing is kept for later: what
  * waits is bounded by whoever sends. Nothing is awaited here; a problem is told to `onState`, null when all is well.
@@ -24,7 +31,7 @@ export function connectRedis(
   { url, password, caFile }: RedisSettings,
   name: string,
   onState: (problem: string | null) => void,
-  commandMs = commandMsDefault,
+  { commandMs = commandMsDefault, resends = true }: RedisManners = {},
 ): Redis {
   const redis = new Redis(url, {
     connectionName: name,
@@ -35,6 +42,7 @@ export function connectRedis(
     enableOfflineQueue: false,
     connectTimeout: 5_000,
     commandTimeout: commandMs,
+    autoResendUnfulfilledCommands: resends,
     socketTimeout: silentMs,
     keepAlive: 10_000,
     retryStrategy: (attempt) => Math.min(backoff.firstMs * 2 ** Math.min(attempt, 10), backoff.mostMs),

@@ -67,6 +67,7 @@ const adoption: readonly string[] = [
   `alter table meter_readings set (timescaledb.compress, timescaledb.compress_segmentby = 'meter_id',
      timescaledb.compress_orderby = 'reading_timestamp')`,
   `select add_compression_policy('meter_readings', compress_after => interval '30 days')`,
+  'select watch_readings()',
 ];
 
 /** `indexes` by the names that `like` makes: they get those that they had. */

@@ -1,4 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { everything } from '../cache/change.js';
+import { changesOf } from '../cache/changes.js';
 import type { Database, Session } from '../database/database.js';
 import { metrics } from '../operation/metrics.js';
 import {
@@ -145,6 +147,8 @@ export function keepUp(database: Database, options: UpkeepOptions = {}): Upkeep 
     });
     if (storage === 'hypertables') {
       await attempt(() => refreshAggregates(database, sealBefore()));
+      // Late readings count from now on, and what is too old went by the server's own clock.
+      changesOf(database).committed(everything);
       return;
     }
     await attempt(() => drop('meter_readings', readingDays));

@@ -703,7 +703,11 @@ describe('the API answers as its document says [H-18]', function () {
     ];
     for (const table of tables)
       await database.database.query({ text: `alter table ${table} rename to ${table}_away` });
+    // Nothing of what this change takes away is told of by itself.
+    await database.database.query({ text: `select pg_notify('answers_changed', '- *')` });
     try {
+      const kept = `${appliance.url}/api/meters/METER001/readings`;
+      await eventually(async () => (await fetch(kept)).status === 500);
       for (const { name, path, init, operation } of ofTheApi()) {
         // A login that cannot be judged is one to try again, whatever the cause.
         const outcome = '500' in operation.responses ? '500 INTERNAL' : '503 DATABASE_UNAVAILABLE';

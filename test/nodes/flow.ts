@@ -25,6 +25,7 @@ import messageQuarantine from '../../nodes/message-quarantine.js';
 import messageStore from '../../nodes/message-store.js';
 import meterAuthBroker from '../../nodes/meter-auth-broker.js';
 import meterCallers from '../../nodes/meter-callers.js';
+import meterCache from '../../nodes/meter-cache.js';
 import meterDatabase from '../../nodes/meter-database.js';
 import meterKeyring from '../../nodes/meter-keyring.js';
 import meterInbound from '../../nodes/meter-inbound.js';
@@ -106,6 +107,7 @@ const all: ((RED: NodeAPI) => void)[] = [
   deviceEventList,
   meterLedger,
   meterQuery,
+  meterCache,
   meterRedis,
   meterCallers,
   apiLogin,
@@ -236,6 +238,7 @@ const configs = new Set([
   'meter-payments',
   'meter-redis',
   'meter-callers',
+  'meter-cache',
   'live-gateway',
 ]);
 

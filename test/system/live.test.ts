@@ -90,6 +90,14 @@ describe('Two instances of the appliance, one database, one Redis', function () 
     });
   }
 
+  it('keep answers for each other, and none from before a write (scripts/test-cache-performance.sh)', async () => {
+    const settings = { METERS: '20', REQUESTS: '400', WRITES: '10' };
+    const { code, text } = await run('test-cache-performance.sh', [one.url, other.url], settings);
+    assert.equal(code, 0, text);
+    assert.match(text, /400 questions about 20 meters at 2 instance\(s\): \d\d\.\d % hits/);
+    assert.match(text, /10 writes: 0 old answers afterwards/);
+  });
+
   it('go on by themselves when Redis is killed, and together when it is back', async () => {
     const [here, there] = await Promise.all(
       [one, other].map(({ url }) => listenTo(`${url.replace('http', 'ws')}/ws?meters=METER001`)),

@@ -47,6 +47,10 @@ const filters: readonly Parameter[] = [
   query('minted', 'Handed over for minting, or the others.', Type.Boolean()),
 ];
 
+/** Not among the documented headers: it is there for what a cache may answer, and with a lifetime of 0 for nothing. */
+export const kept =
+  '`X-Cache` says `hit` when the answer was kept since it was last asked for; a write in between ends that.';
+
 export const readingPaths: Paths = {
   '/api/meter_data': {
     get: {
@@ -69,6 +73,7 @@ export const readingPaths: Paths = {
       operationId: 'getLatestReading',
       tags,
       summary: 'The latest reading of one meter',
+      description: `${kept} Not older than the last one that was acknowledged.`,
       parameters: [which],
       responses: {
         200: { description: 'The reading.', content: json(ref('Reading'), example) },
@@ -81,6 +86,7 @@ export const readingPaths: Paths = {
       operationId: 'listReadings',
       tags,
       summary: 'The readings of one meter between two times',
+      description: `The first page without any filter: ${kept}`,
       parameters: [which, ...filters, ...listParameters(rangeSorts)],
       responses: {
         200: { description: 'A page of readings.', content: json(ref('ReadingPage'), page) },
@@ -94,7 +100,8 @@ export const readingPaths: Paths = {
       tags,
       summary: 'The readings of the caller’s meters',
       description:
-        'Of the time in which the meters were the caller’s, also of those that are no longer there. Mocks are left out.',
+        'Of the time in which the meters were the caller’s, also of those that are no longer there. Mocks are left out. ' +
+        `The first page without any filter: ${kept}`,
       parameters: [
         ...filters,
         query('meter_id', 'Of this meter alone.', Type.String()),

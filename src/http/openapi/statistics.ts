@@ -11,6 +11,7 @@ import { daySpan, hourSpan, type SpanRule } from '../../statistics/span.js';
 import { json, moment } from './answers.js';
 import { listParameters, named, query, span } from './lists.js';
 import { ref, type Answer, type Parameter, type Paths, type Schemas } from './model.js';
+import { kept } from './readings.js';
 import { refusals } from './refusals.js';
 
 const tags = ['Readings'] as const;
@@ -142,8 +143,7 @@ export const statisticsPaths: Paths = {
       operationId: 'getMyTotals',
       tags,
       summary: 'What the caller’s meters have measured',
-      description:
-        'Counts as `/api/meters/my-readings` lists: the time in which the meters were the caller’s.',
+      description: `Counts as \`/api/meters/my-readings\` lists: the time in which the meters were the caller’s. ${kept}`,
       responses: {
         200: { description: 'The totals.', content: json(ref('ReadingTotals'), total) },
         ...refusals([]),

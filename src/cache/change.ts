@@ -1,0 +1,77 @@
+/**
+ * Whose kept answers are no longer true. `everything`: nobody knows whose, or there are too many to name them. Plain
+ * data.
+ */
+export interface Change {
+  readonly everything: boolean;
+  readonly meters: ReadonlySet<string>;
+  readonly users: ReadonlySet<string>;
+}
+
+export const everything: Change = { everything: true, meters: new Set(), users: new Set() };
+export const nothing: Change = { everything: false, meters: new Set(), users: new Set() };
+
+/** Where it is told: by Meterflow and, from inside the transaction, by triggers (migration 0020). */
+export const channel = 'answers_changed';
+/** Beyond it a change is everything: what waits to be told stays bounded. */
+export const namesMax = 20_000;
+/** NOTIFY takes 7,999 bytes. */
+const messageMax = 7_500;
+
+export interface Changed {
+  readonly meter_id: string;
+  readonly user_id: string | null;
+}
+
+export function changeOf(items: Iterable<Changed>): Change {
+  const meters = new Set<string>();
+  const users = new Set<string>();
+  for (const { meter_id, user_id } of items) {
+    meters.add(meter_id);
+    if (user_id !== null && user_id !== '') users.add(user_id);
+  }
+  return { everything: false, meters, users };
+}
+
+export function isNothing(change: Change): boolean {
+  return !change.everything && change.meters.size === 0 && change.users.size === 0;
+}
+
+export function both(one: Change, other: Change): Change {
+  if (isNothing(one)) return other;
+  if (one.everything || other.everything) return everything;
+  const meters = new Set([...one.meters, ...other.meters]);
+  const users = new Set([...one.users, ...other.users]);
+  return meters.size + users.size > namesMax ? everything : { everything: false, meters, users };
+}
+
+/** As NOTIFY carries it: who says it, then `m:METER001`, `u:` and a user's id, or `*`; as many messages as it takes. */
+export function textsOf(teller: string, change: Change): string[] {
+  if (change.everything) return [`${teller} *`];
+  const texts: string[] = [];
+  let text = teller;
+  const add = (word: string): void => {
+    if (text.length + word.length + 1 > messageMax) {
+      texts.push(text);
+      text = teller;
+    }
+    text += ` ${word}`;
+  };
+  for (const meter of change.meters) add(`m:${meter}`);
+  for (const user of change.users) add(`u:${user}`);
+  if (text !== teller) texts.push(text);
+  return texts;
+}
+
+/** A word of a newer version may mean anything: everything. */
+export function readChange(text: string): { readonly teller: string; readonly change: Change } {
+  const [teller = '', ...words] = text.split(' ');
+  const meters = new Set<string>();
+  const users = new Set<string>();
+  for (const word of words) {
+    if (word.startsWith('m:')) meters.add(word.slice(2));
+    else if (word.startsWith('u:')) users.add(word.slice(2));
+    else return { teller, change: everything };
+  }
+  return { teller, change: { everything: false, meters, users } };
+}
