@@ -69,9 +69,9 @@ export function accessTable(files: readonly FlowFile[]): string {
       (note) => note !== '',
     );
     const cells = found.map((mark) => (mark === 'scope' ? scope : mark));
-    return [`${row.method} ${row.path}`, ...cells, notes.join(', ')];
+    return `${row.method} ${row.path} | ${cells.join(' | ')} | ${notes.join(', ')}`;
   });
-  const lines = [...rows, ...others].map((cells) => `| ${cells.join(' | ')} |`);
+  const lines = [...rows, ...others.map((cells) => cells.join(' | '))].map((line) => `| ${line} |`);
   return [
     `| route | ${columns.join(' | ')} | |`,
     `| ${Array.from({ length: columns.length + 2 }, () => '---').join(' | ')} |`,
