@@ -6,7 +6,7 @@ const methods = 'GET, HEAD, POST, PUT, PATCH, DELETE';
 /** What the API reads. */
 const requestHeaders = 'Authorization, Content-Type, Idempotency-Key, X-API-Key';
 /** What a page cannot see otherwise. */
-const exposed = 'Content-Disposition, Location, Retry-After, WWW-Authenticate, X-Total-Count';
+const exposed = 'Content-Disposition, Location, Retry-After, WWW-Authenticate, X-Cache, X-Total-Count';
 const preflightSeconds = 600;
 
 /** True: it was a question of a browser, and is answered. */
