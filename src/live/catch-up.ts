@@ -6,6 +6,8 @@ export interface CatchUpOptions {
   readonly hub: Hub;
   readonly socket: Duplex;
   readonly backlogMaxBytes: number;
+  /** He reads nothing for so long: `stuck`. */
+  readonly stuckMs: number;
   /** The first position that was missed. */
   readonly from: number;
   readonly selection: Selection;
@@ -24,11 +26,10 @@ export interface CatchUp {
 }
 
 const entriesAtOnce = 500;
-const stuckMs = 10_000;
 
 /** Tells one who comes back what he missed, as fast as he reads it, while the others go on. */
 export function startCatchUp(options: CatchUpOptions): CatchUp {
-  const { hub, socket, backlogMaxBytes } = options;
+  const { hub, socket, backlogMaxBytes, stuckMs } = options;
   let { from, selection } = options;
   let isOver = false;
   let patience: NodeJS.Timeout | undefined;

@@ -97,6 +97,7 @@ export class LiveClient implements Member {
       hub,
       socket,
       backlogMaxBytes: limits.backlogMaxBytes,
+      stuckMs: limits.resumeStuckMs,
       from: found.from,
       selection: this.#selection(),
       send: (frames) => this.take(frames),

@@ -6,6 +6,8 @@ export interface LiveLimits {
   /** A ping goes out so often, and has to be answered within `pongMs`. */
   readonly pingMs: number;
   readonly pongMs: number;
+  /** A client that resumes and reads nothing for so long is dropped as slow. */
+  readonly resumeStuckMs: number;
   /** Of a message from a client. */
   readonly messageMaxBytes: number;
   /** Messages of one client within `messagesPerMs`. */
@@ -27,6 +29,7 @@ export const liveLimits: LiveLimits = {
   backlogMaxBytes: 1_048_576,
   pingMs: 30_000,
   pongMs: 10_000,
+  resumeStuckMs: 10_000,
   messageMaxBytes: 65_536,
   messagesMax: 20,
   messagesPerMs: 10_000,

@@ -54,7 +54,7 @@ describe('a listener that does not read', function () {
   });
 
   it('also while he resumes: nobody waits for what he missed', async () => {
-    house = await startLiveHouse({ limits: { backlogMaxBytes: 65_536 } });
+    house = await startLiveHouse({ limits: { backlogMaxBytes: 65_536, resumeStuckMs: 2_000 } });
     const first = await house.listen();
     house.tell(reading('METER001', 0));
     const [{ id = '' } = {}] = await first.hears(1);
