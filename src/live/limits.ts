@@ -22,6 +22,9 @@ export interface LiveLimits {
   readonly admissionMs: number;
   /** Whether he is still welcome is asked again so often. */
   readonly recheckMs: number;
+  /** Instances tell each other by Redis how far they are so often; a Redis that says nothing for `redisSilentMs` is gone. */
+  readonly redisHelloMs: number;
+  readonly redisSilentMs: number;
 }
 
 export const liveLimits: LiveLimits = {
@@ -38,6 +41,8 @@ export const liveLimits: LiveLimits = {
   ownershipMaxMs: 60_000,
   admissionMs: 900,
   recheckMs: 30_000,
+  redisHelloMs: 5_000,
+  redisSilentMs: 15_000,
 };
 
 /** Resuming reaches back so far. */

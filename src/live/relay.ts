@@ -11,6 +11,10 @@ export interface RelayOptions {
   readonly redis: RedisSettings;
   readonly channels: Readonly<Record<ChannelKind, string>>;
   readonly hub: Hub;
+  /** Says how far it is so often: a gap is seen also when nothing follows, and both connections have something to say. */
+  readonly helloMs: number;
+  /** A Redis that says nothing for so long is gone; more than `helloMs`. */
+  readonly silentMs: number;
 }
 
 export interface LiveRelay {
@@ -19,8 +23,6 @@ export interface LiveRelay {
   close(): Promise<void>;
 }
 
-/** Says how far it is, so that a gap is seen also when nothing follows; and keeps both connections talking. */
-const helloMs = 5_000;
 const eventsMax = 500;
 /** Messages on their way to Redis; beyond it events are counted as lost. */
 const underWayMax = 1_000;
@@ -38,7 +40,7 @@ interface Origin {
  * did not arrive is told to whoever listens, as a gap with its size. Nothing is sent later: old news would come out of
  * order, and who was away himself would miss it anyway.
  */
-export function startRelay({ redis, channels, hub }: RelayOptions): LiveRelay {
+export function startRelay({ redis, channels, hub, helloMs, silentMs }: RelayOptions): LiveRelay {
   const { instance } = hub.options;
   const kinds = new Map(channelKinds.map((kind) => [kind, channels[kind]]));
   const origins = new Map<string, Origin>();
@@ -47,8 +49,10 @@ export function startRelay({ redis, channels, hub }: RelayOptions): LiveRelay {
   let underWay = 0;
   let isClosed = false;
 
-  const sender = connectRedis(redis, `meterflow-${instance}`, (reason) => note('sending', reason));
-  const hearer = connectRedis(redis, `meterflow-${instance}-live`, (reason) => note('hearing', reason));
+  const connect = (name: string, what: keyof typeof problems) =>
+    connectRedis(redis, name, (reason) => note(what, reason), { silentMs });
+  const sender = connect(`meterflow-${instance}`, 'sending');
+  const hearer = connect(`meterflow-${instance}-live`, 'hearing');
   // ioredis subscribes again by itself when it comes back; the first time is ours.
   hearer.once('ready', () => void subscribe());
   hearer.on('message', hear);

@@ -104,7 +104,10 @@ function open(key: string, options: LiveOptions): Running {
     limits,
     metersOf: options.metersOf === undefined ? undefined : metersOf,
   });
-  const relay = redis === null ? null : startRelay({ redis, channels, hub });
+  const relay =
+    redis === null
+      ? null
+      : startRelay({ redis, channels, hub, helloMs: limits.redisHelloMs, silentMs: limits.redisSilentMs });
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     gateway.upgrade(request, socket, head);
   };

@@ -11,14 +11,15 @@ export interface RedisSettings {
   readonly caFile: string | null;
 }
 
-/** A server that says nothing for so long is gone; whoever connects sees to it that it has something to say. */
-const silentMs = 15_000;
+const silentMsDefault = 15_000;
 const commandMsDefault = 5_000;
 const backoff = { firstMs: 50, mostMs: 2_000 };
 
 export interface RedisManners {
   /** A command that takes longer has failed. */
   readonly commandMs?: number;
+  /** A server that says nothing for so long is gone; whoever connects sees to it that it has something to say. */
+  readonly silentMs?: number;
   /** Whether what was under way when the connection broke is sent again over the next one. */
   readonly resends?: boolean;
 }
@@ -31,7 +32,7 @@ export function connectRedis(
   { url, password, caFile }: RedisSettings,
   name: string,
   onState: (problem: string | null) => void,
-  { commandMs = commandMsDefault, resends = true }: RedisManners = {},
+  { commandMs = commandMsDefault, silentMs = silentMsDefault, resends = true }: RedisManners = {},
 ): Redis {
   const redis = new Redis(url, {
     connectionName: name,

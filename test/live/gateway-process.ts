@@ -13,7 +13,9 @@ export interface FromGateway {
 const redis = process.argv[2] === undefined ? null : (JSON.parse(process.argv[2]) as RedisSettings);
 
 async function run(): Promise<void> {
-  const house = await startLiveHouse(redis === null ? {} : { redis });
+  // A Redis that hangs is noticed sooner than in real life.
+  const limits = { redisHelloMs: 1_000, redisSilentMs: 3_000 };
+  const house = await startLiveHouse(redis === null ? {} : { redis, limits });
   process.on('message', (message: ToGateway) => {
     if ('tell' in message) house.tell(...message.tell);
     else send({ state: { problem: house.live.relay?.problem ?? null, clients: house.live.gateway.clients } });
