@@ -60,6 +60,7 @@ export function createRoutes({ closed }: { readonly closed: boolean }): Routes {
       }
     },
     entranceOf(application, request) {
+      if (!closed) return 'guarded';
       const { method, path } = request;
       const taker = takerOf(application, method, path)?.route;
       if (!taker?.stack.some(({ handle }) => handle === check))

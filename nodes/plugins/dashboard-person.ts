@@ -21,7 +21,8 @@ export default function (RED: NodeAPI): void {
     hooks: {
       onAction: (connection: Connection, _widget: string, said: unknown) => signed(connection, said),
       onSend: (connection: Connection, _widget: string, said: unknown) => signed(connection, said),
-      onAddConnectionCredentials: (connection: Connection, said: Said) => sign(connection, said),
+      // By now other plugins may have said who it is, where no gate of ours stands in front.
+      onAddConnectionCredentials: (connection: Connection, said: Said) => withPerson(connection, said),
     },
   });
 }
@@ -37,9 +38,15 @@ export function signed(connection: Connection, said: unknown): unknown {
 function sign(connection: Connection, said: Said): Said {
   const { caller: _caller, req: _request, res: _response, _client, ...rest } = said;
   const { user: _user, ...client } = isSaid(_client) ? _client : {};
-  const person = connection.request === undefined ? undefined : judgedCaller(connection.request);
-  const { name, user_id, role } = person ?? {};
-  return { ...rest, _client: person === undefined ? client : { ...client, user: { name, user_id, role } } };
+  return withPerson(connection, { ...rest, _client: client });
+}
+
+function withPerson({ request }: Connection, said: Said): Said {
+  const person = request === undefined ? undefined : judgedCaller(request);
+  if (person === undefined) return said;
+  const { name, user_id, role } = person;
+  const client = isSaid(said['_client']) ? said['_client'] : {};
+  return { ...said, _client: { ...client, user: { name, user_id, role } } };
 }
 
 function isSaid(value: unknown): value is Said {
