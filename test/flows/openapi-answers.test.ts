@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { createHmac, createSecretKey } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
+import type { AddressInfo } from 'node:net';
 import mqtt from 'mqtt';
 import { openApiDocument, type Operation } from '../../src/http/openapi/document.js';
 import { createAcceptance } from '../../src/payments/acceptance.js';
@@ -730,7 +733,14 @@ describe('the API answers as its document says [H-18]', function () {
 
   it('asks for a login in production, and says so while it starts', async () => {
     const other = await createTestDatabase();
-    const locked = await startAppliance({ env: { ...production(), DATABASE_URL: other.url }, wait: false });
+    const verifier = createServer((_, response) => response.end('{"success":true}'));
+    verifier.listen(0, '127.0.0.1');
+    await once(verifier, 'listening');
+    const CAPTCHA_VERIFY_URL = `http://127.0.0.1:${(verifier.address() as AddressInfo).port}`;
+    const locked = await startAppliance({
+      env: { ...production(), CAPTCHA_VERIFY_URL, DATABASE_URL: other.url },
+      wait: false,
+    });
     try {
       await eventually(async () => (await fetch(`${locked.url}/healthz`)).ok, { timeoutMs: 60_000 });
       const starting = ['GET /metrics', 'GET /openapi.json'];
@@ -739,18 +749,37 @@ describe('the API answers as its document says [H-18]', function () {
       await eventually(() => locked.output().includes('Meterflow runs'), { timeoutMs: 60_000 });
       for (const { name, method, path, operation } of operations) {
         const { outcome } = await check(locked.url, name, fill(path), { method: method.toUpperCase() });
-        const open = path.endsWith('{secret}') ? '403 FORBIDDEN' : '200';
-        assert.equal(outcome, operation.security === undefined ? '401 UNAUTHORIZED' : open, name);
+        assert.equal(outcome, operation.security === undefined ? '401 UNAUTHORIZED' : openTo(path), name);
+      }
+      const guarded = operations.filter((one) => 'LOGIN_PROVIDER_UNAVAILABLE' in examplesOf(one, '503'));
+      const bearer = { authorization: 'Bearer eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.e30.AAAA' };
+      for (const { name, method, path } of guarded) {
+        const init = { method: method.toUpperCase(), headers: bearer };
+        const { outcome } = await check(locked.url, name, fill(path), init);
+        assert.equal(outcome, '503 LOGIN_PROVIDER_UNAVAILABLE', name);
       }
       const login = Buffer.from(`admin:${'ab'.repeat(32)}`).toString('base64');
       const headers = { 'content-type': 'application/json', authorization: `Basic ${login}` };
       const known = { ...json('POST', prompt), headers };
       const { outcome } = await check(locked.url, 'POST /api/payments', '/api/payments', known);
       assert.equal(outcome, '503 PAYMENT_NOT_SET_UP');
+      const solved = { ...headers, 'x-captcha-token': 'solved' };
       await check(locked.url, 'POST /devices', '/devices', {
         ...json('POST', { type: 'meter', meter_id: 'METER001' }),
-        headers,
+        headers: solved,
       });
+      for (const name of ['POST /devices', registerKey]) {
+        const path = name.slice('POST '.length);
+        const asked = await check(locked.url, name, path, { ...json('POST', {}), headers });
+        assert.equal(asked.outcome, '403 CAPTCHA_FAILED');
+      }
+      verifier.closeAllConnections();
+      verifier.close();
+      for (const name of ['POST /devices', registerKey]) {
+        const path = name.slice('POST '.length);
+        const asked = await check(locked.url, name, path, { ...json('POST', {}), headers: solved });
+        assert.equal(asked.outcome, '502 CAPTCHA_UNAVAILABLE');
+      }
       const tokens = { ...json('POST', { meter_number: 'METER001', credit_token: token }), headers };
       assert.equal(
         (await check(locked.url, injection, '/api/inject_token', tokens)).outcome,
@@ -763,7 +792,16 @@ describe('the API answers as its document says [H-18]', function () {
       );
       const entry = { ...json('POST', account), headers };
       assert.equal((await check(locked.url, logIn, '/api/auth/token', entry)).outcome, '422 LOGIN_ELSEWHERE');
+      const listed = { headers };
+      await eventually(async () => (await fetch(`${locked.url}/devices`, listed)).status === 429, {
+        intervalMs: 0,
+      });
+      for (const one of operations.filter((each) => 'RATE_LIMITED' in examplesOf(each, '429'))) {
+        const init = { method: one.method.toUpperCase() };
+        assert.equal((await check(locked.url, one.name, fill(one.path), init)).outcome, '429 RATE_LIMITED');
+      }
     } finally {
+      verifier.close();
       await locked.stop();
       await other.drop();
     }
@@ -822,6 +860,16 @@ async function check(url: string, name: string, path: string, init: RequestInit 
   const outcome = code === undefined ? String(answer.status) : `${answer.status} ${code}`;
   seen.add(`${name} ${outcome}`);
   return { outcome, text };
+}
+
+/** What is open answers by itself. */
+function openTo(path: string): string {
+  if (path === '/api/auth/token') return '422 LOGIN_ELSEWHERE';
+  return path.endsWith('{secret}') ? '403 FORBIDDEN' : '200';
+}
+
+function examplesOf({ operation }: NamedOperation, status: string): object {
+  return operation.responses[status]?.content['application/json']?.examples ?? {};
 }
 
 function documentedOutcomes({ name, operation }: NamedOperation): string[] {
@@ -934,7 +982,9 @@ function production(): Record<string, string> {
   return {
     METERFLOW_PROFILE: 'production',
     ADMIN_PASSWORD_HASH: bcrypt.hashSync(secret, 4),
-    JWT_JWKS_URL: 'https://login.example/keys',
+    // Nobody is there.
+    JWT_JWKS_URL: 'http://127.0.0.1:9/keys',
+    API_RATE_PER_ADDRESS: '300',
     JWT_ISSUER: 'https://login.example/',
     CREDENTIAL_SECRET: secret,
     MASTER_KEY: secret,

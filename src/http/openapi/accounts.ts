@@ -98,6 +98,7 @@ export const accountPaths: Paths = {
       operationId: 'logIn',
       tags,
       summary: 'Log in with e-mail and password',
+      security: [],
       description:
         'Five failures of an e-mail from one address lock the two together for 15 minutes, fifty in an hour from wherever lock the e-mail, whether anybody has it or not.',
       requestBody: {
@@ -106,7 +107,10 @@ export const accountPaths: Paths = {
       },
       responses: {
         200: { description: 'A token.', content: json(ref('LoggedIn'), exampleLogin) },
-        ...refusals(['SCHEMA_INVALID', 'LOGIN_ELSEWHERE', 'LOGIN_LOCKED', 'LOGIN_BUSY'], { body: true }),
+        ...refusals(['SCHEMA_INVALID', 'LOGIN_ELSEWHERE', 'LOGIN_LOCKED', 'LOGIN_BUSY'], {
+          body: true,
+          guard: 'open',
+        }),
       },
     },
   },

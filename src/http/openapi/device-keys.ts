@@ -4,7 +4,7 @@ import { algorithms } from '../../devices/keys/key.js';
 import type { KeysOfDevice, KnownKey } from '../../devices/keys/key-list.js';
 import { newKey, rotation } from '../../devices/keys/key-schema.js';
 import { json, moment, nullOr } from './answers.js';
-import { named } from './lists.js';
+import { captchaToken, named } from './lists.js';
 import { ref, type Parameter, type Paths, type Schemas } from './model.js';
 import { refusals } from './refusals.js';
 
@@ -89,13 +89,14 @@ export const deviceKeyPaths: Paths = {
       description:
         'An HMAC secret is made here and shown this once; of an Ed25519 pair only the public key comes here. ' +
         'Admits a revoked device again.',
+      parameters: [captchaToken],
       requestBody: {
         required: true,
         content: json(ref('NewKey'), { meter_id: 'METER001', algorithm: 'hmac-sha256' }),
       },
       responses: {
         201: { description: 'Registered.', content: json(ref('IssuedKey'), example) },
-        ...refusals(['SCHEMA_INVALID', 'METER_UNKNOWN', 'KEY_EXISTS', 'RATE_LIMITED'], { body: true }),
+        ...refusals(['SCHEMA_INVALID', 'METER_UNKNOWN', 'KEY_EXISTS'], { body: true, guard: 'captcha' }),
       },
     },
   },
@@ -123,7 +124,7 @@ export const deviceKeyPaths: Paths = {
             previous_password_valid_until: '2026-11-21T12:00:00.000Z',
           }),
         },
-        ...refusals(['SCHEMA_INVALID', 'METER_UNKNOWN', 'KEY_UNKNOWN', 'RATE_LIMITED'], { body: true }),
+        ...refusals(['SCHEMA_INVALID', 'METER_UNKNOWN', 'KEY_UNKNOWN'], { body: true }),
       },
     },
   },
@@ -176,7 +177,7 @@ export const deviceKeyPaths: Paths = {
             revoked_at: '2026-11-20T12:00:00.000Z',
           }),
         },
-        ...refusals(['METER_UNKNOWN', 'RATE_LIMITED'], { body: true }),
+        ...refusals(['METER_UNKNOWN'], { body: true }),
       },
     },
   },

@@ -1,7 +1,7 @@
 import { Type, type TSchema } from 'typebox';
 import { deviceSorts, type Device, type DeviceFilter } from '../../devices/device.js';
 import { devicePatch, newDevice } from '../../devices/device-schema.js';
-import { listParameters, named, pageOf, query } from './lists.js';
+import { captchaToken, listParameters, named, pageOf, query } from './lists.js';
 import { json, moment, nullOr } from './answers.js';
 import { ref, type Parameter, type Paths, type Schemas } from './model.js';
 import { refusals } from './refusals.js';
@@ -94,6 +94,7 @@ export const devicePaths: Paths = {
       tags,
       summary: 'Register a device and get its MQTT login',
       description: 'The password is shown this once. Without `user_id` the device belongs to the caller.',
+      parameters: [captchaToken],
       requestBody: {
         required: true,
         content: json(ref('NewDevice'), { type: 'meter', meter_id: 'METER001', name: 'Kitchen' }),
@@ -108,7 +109,10 @@ export const devicePaths: Paths = {
             mqtt_password: 'rm3Vq0x7vJmZB1Zk4y8sQ2pT6wNcLh9d',
           }),
         },
-        ...refusals(['SCHEMA_INVALID', 'DRN_CHECK_DIGIT', 'METER_ID_TAKEN', 'DRN_TAKEN'], { body: true }),
+        ...refusals(['SCHEMA_INVALID', 'DRN_CHECK_DIGIT', 'METER_ID_TAKEN', 'DRN_TAKEN'], {
+          body: true,
+          guard: 'captcha',
+        }),
       },
     },
     get: {

@@ -43,7 +43,7 @@ export function openApiDocument(version: string): Document {
       { name: 'Operation', description: 'Health, metrics, this document.' },
     ],
     // The demo profile serves everybody on loopback, production asks for a login.
-    security: [{}, { login: [] }],
+    security: [{}, { token: [] }, { key: [] }, { login: [] }],
     paths: together(
       devicePaths,
       deviceKeyPaths,
@@ -83,10 +83,22 @@ export function openApiDocument(version: string): Document {
         ...refusalSchemas,
       },
       securitySchemes: {
+        token: {
+          type: 'http',
+          scheme: 'bearer',
+          bearerFormat: 'JWT',
+          description: 'Of a person, from POST /api/auth/token or from your own provider of logins.',
+        },
+        key: {
+          type: 'apiKey',
+          in: 'header',
+          name: 'X-API-Key',
+          description: 'Of a machine, from POST /api/admin/api-keys.',
+        },
         login: {
           type: 'http',
           scheme: 'basic',
-          description: 'The editor’s login; asked for in production only.',
+          description: 'Of the administrator, or of an account. In the demo nobody is asked for a login.',
         },
       },
     },

@@ -163,6 +163,7 @@ const mishaps: readonly (readonly [
     [
       ['TOKEN_API_MISSING', 'There is no meter-management system: set TOKEN_API_URL.'],
       ['DATABASE_UNAVAILABLE', 'The database does not answer.'],
+      ['LOGIN_PROVIDER_UNAVAILABLE', 'The provider of logins does not answer.'],
     ],
   ],
   [
@@ -225,6 +226,7 @@ system is no success. The same token for the same meter, sent again meanwhile, g
         ...refusalsOf([
           'UNAUTHORIZED',
           'FORBIDDEN',
+          'RATE_LIMITED',
           'PAYLOAD_TOO_LARGE',
           'UNSUPPORTED_MEDIA_TYPE',
           'INTERNAL',

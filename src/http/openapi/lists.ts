@@ -40,6 +40,15 @@ export function named(name: string, description: string, example: string): Param
   return { name, in: 'path', required: true, description, schema: Type.String(), example };
 }
 
+/** What a registration needs where CAPTCHA_VERIFY_URL is set. */
+export const captchaToken: Parameter = {
+  name: 'X-Captcha-Token',
+  in: 'header',
+  description:
+    'Of a CAPTCHA that a person has solved, where this house asks for one; or `captcha_token` in the body.',
+  schema: Type.String({ maxLength: 8192 }),
+};
+
 /** A page of what the schema `name` describes. */
 export function pageOf(name: string): Schema {
   return Type.Object({

@@ -30,12 +30,34 @@ export const refusalSchemas: Schemas = {
 
 /** What every operation may answer: nobody logged in, a page of another origin, a fault of ours. */
 const always: readonly ErrorCode[] = ['UNAUTHORIZED', 'FORBIDDEN', 'INTERNAL', 'DATABASE_UNAVAILABLE'];
+/** What an `api-guard` answers besides. */
+const ofGuards: readonly ErrorCode[] = ['RATE_LIMITED', 'LOGIN_PROVIDER_UNAVAILABLE'];
+const ofCaptchas: readonly ErrorCode[] = ['CAPTCHA_FAILED', 'CAPTCHA_UNAVAILABLE'];
 /** What reading a JSON body may answer besides. */
 const ofBodies: readonly ErrorCode[] = ['BAD_REQUEST', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE'];
 
+interface Refusing {
+  readonly body?: boolean;
+  /** As its guard in the flows says: `open`: anyone comes in; `unlimited`: any number of times. */
+  readonly guard?: 'captcha' | 'open' | 'unlimited';
+}
+
 /** The error answers of an API operation by status, `own` ones and those that all of them share. */
-export function refusals(own: readonly ErrorCode[], options: { readonly body?: boolean } = {}): Answers {
-  return refusalsOf([...own, ...(options.body === true ? ofBodies : []), ...always]);
+export function refusals(own: readonly ErrorCode[], { body = false, guard }: Refusing = {}): Answers {
+  const ofGuard = ofGuards.filter(
+    (code) =>
+      code !==
+      (guard === 'open' ? 'LOGIN_PROVIDER_UNAVAILABLE' : guard === 'unlimited' ? 'RATE_LIMITED' : ''),
+  );
+  return refusalsOf([
+    ...new Set([
+      ...own,
+      ...(body ? ofBodies : []),
+      ...always,
+      ...ofGuard,
+      ...(guard === 'captcha' ? ofCaptchas : []),
+    ]),
+  ]);
 }
 
 /** Exactly these. */
@@ -117,7 +139,10 @@ const sentences: Readonly<Partial<Record<ErrorCode, readonly [string, ErrorDetai
     [{ path: '/drn', message: 'has a wrong check digit' }],
   ],
   UNAUTHORIZED: ['Log in first.'],
-  FORBIDDEN: ['Requests from pages of another origin are refused.'],
+  FORBIDDEN: ['This is not for your role.'],
+  CAPTCHA_FAILED: ['The CAPTCHA is missing or wrong: send X-Captcha-Token.'],
+  CAPTCHA_UNAVAILABLE: ['The CAPTCHA could not be verified; try again later.'],
+  LOGIN_PROVIDER_UNAVAILABLE: ['The provider of logins does not answer.'],
   DEVICE_UNKNOWN: ['No device METER009 is registered.'],
   BATCH_UNKNOWN: ['There is no batch "4711".'],
   IDEMPOTENCY_KEY_REUSED: [
@@ -148,7 +173,7 @@ const sentences: Readonly<Partial<Record<ErrorCode, readonly [string, ErrorDetai
   ],
   TARIFF_EXISTS: ['The plan default has a version from this time already.'],
   KEY_UNKNOWN: ['The meter METER001 has no valid key: register one.'],
-  RATE_LIMITED: ['5 a minute are taken from one address; come back in 42 s.'],
+  RATE_LIMITED: ['1200 requests a minute are taken from one caller; come back in 42 s.'],
   PAYLOAD_TOO_LARGE: ['The body is larger than 1048576 bytes.'],
   UNSUPPORTED_MEDIA_TYPE: [
     'The body must be JSON: Content-Type: application/json, in UTF-8, not compressed.',
