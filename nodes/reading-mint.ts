@@ -45,6 +45,8 @@ export default function (RED: NodeAPI): void {
       const sends = settings.url !== '' && (config.operationType === 'msg' || config.operation === 'mint');
       const relay = sends ? relayOf(database, settings, host) : undefined;
       const answers = showAnswers(host);
+      if (settings.url === '' && config.operation === 'mint')
+        host.status('idle', 'off: no MINTING_URL is set');
       return {
         async input(message, emit) {
           const name = chosenOperation(RED, config, message);

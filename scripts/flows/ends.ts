@@ -29,6 +29,7 @@ export const ends: Readonly<Record<string, readonly number[]>> = {
   'Minting/Sum them up by wallet': [2, 3],
   'Minting/List mint requests': [2, 3],
   'Minting/Show one request': [2, 3],
+  'Dashboard: minting/Look it up': [2, 3],
   // Both are shown over HTTP; an integrator may tell somebody.
   'Batch submission/Take a batch': [1],
   'Batch submission/Write down the result': [0],

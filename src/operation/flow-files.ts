@@ -43,6 +43,7 @@ const order = [
   'dashboard-energy',
   'dashboard-payments',
   'dashboard-tokens',
+  'dashboard-minting',
 ];
 
 /** Reads flows/*.json in the order of the tabs. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { MintAnswer, MintRequest } from '../../src/minting/mint-request.js';
 import type { UnmintedReading, UnmintedWallet } from '../../src/minting/unminted.js';
 import { listenTo, type Listener } from '../live/listener.js';
+import { keepScreenshot, openBrowser, openPage } from '../support/browser.js';
 import { eventually } from '../support/eventually.js';
 import { quarter, startHouse, type House } from './house.js';
 
@@ -170,5 +171,52 @@ describe('the tab Minting', function () {
       of.data[0]?.reading_timestamp && of.data[0].reading_timestamp < (of.data[1]?.reading_timestamp ?? 0),
     );
     assert.equal((await get<Page<UnmintedReading>>('unminted?wallet_address=nobody')).total, 0);
+  });
+
+  it('is shown on the page Minting of the dashboard, and done from there', async () => {
+    const browser = await openBrowser();
+    try {
+      const page = await openPage(browser, 1440, 1000);
+      const problems: string[] = [];
+      page.on('pageerror', (error) => problems.push(error.message));
+      await page.goto(`${house.appliance.url}/dashboard/minting`);
+      const patience = { timeoutMs: 30_000, intervalMs: 100 };
+      const shows = (where: string, text: RegExp) =>
+        eventually(async () => assert.match(await page.locator(where).first().innerText(), text), patience);
+
+      await shows('[data-wallet="wallet-rich"]', /wallet-rich\s+1\s+3\s+3\.7500/);
+      await shows('[data-card="unminted"]', /^3\.8 kWh · 3 readings/);
+      await shows('.mfkq tbody', /LOSER[\s\S]*minted[\s\S]*2 attempts/);
+      await page.locator('.mfkr-others').click();
+      await eventually(async () => {
+        const text = await page.locator('.mfkr tbody').innerText();
+        assert.match(text, /POOR[^\n]*\s.*no wallet/);
+        assert.match(text, /DOUBLE[^\n]*\s.*mock/);
+      }, patience);
+
+      await page.locator('[data-wallet="wallet-rich"]').click();
+      await page.locator('.mfkr .mfk-switch button').first().click();
+      await eventually(async () => assert.equal(await page.locator('.mfkr tbody tr').count(), 3), patience);
+      const told = listener.told.length;
+      await page.locator('.mfkr-mint').first().click();
+      await shows('.mfkq tbody tr', /RICH[\s\S]*minted/);
+      await shows('[data-wallet="wallet-rich"]', /wallet-rich\s+1\s+2\s+2\.5000/);
+      await page.locator('.mfkr-all', { hasText: 'Mint these 2' }).click();
+      await shows('[data-card="unminted"]', /^0 kWh · 0 readings/);
+      await eventually(() => assert.equal(listener.told.length, told + 3));
+
+      await house.rows(`update users set wallet_address = 'an-unlucky-one-refuse' where email = 'RICH'`);
+      const id = await submit('RICH', 4);
+      assert.equal((await mint(id))[0], 202);
+      const row = `[data-request="${id}"]`;
+      await shows(row, /refused[\s\S]*Refused by the simulated minting service/);
+      await keepScreenshot(page, 'minting');
+      await house.rows(`update users set wallet_address = 'wallet-rich' where email = 'RICH'`);
+      await page.locator(`${row} .mfkq-again`).click();
+      await shows(row, /minted/);
+      assert.deepEqual(problems, []);
+    } finally {
+      await browser.close();
+    }
   });
 });

@@ -149,7 +149,7 @@ describe('the rules for shipped flows', () => {
     ],
     ['a missing Catch', 'devices', (node) => onType(node, 'catch', { type: 'complete' }), /0 Catch nodes/],
     ['a node outside of the screen', 'devices', (node) => onType(node, 'catch', { y: 1200 }), /outside/],
-    ['a wire to the left', 'readings', (node) => onType(node, 'api-error', { x: 1000 }), /backwards/],
+    ['a wire to the left', 'readings', (node) => onType(node, 'api-error', { x: 1500 }), /backwards/],
     [
       'a config node that is nowhere',
       'devices',
@@ -200,6 +200,7 @@ describe('what is built from the flows', () => {
       'dashboard-energy.json',
       'dashboard-payments.json',
       'dashboard-tokens.json',
+      'dashboard-minting.json',
     ]);
   });
 });
