@@ -3,7 +3,7 @@ import { wantCommandsAfterTokens } from '../balances/wanted-commands.js';
 import { postAll } from '../ledger/entries.js';
 import { fromTenThousandths } from '../ledger/money.js';
 import type { InjectionStatus, Refusal } from './record.js';
-import { lockTokenAccounts } from './unit-accounts.js';
+import { lockTokenAccounts } from './unit-account-store.js';
 
 /** What an injection ends with. */
 export interface Ending {

@@ -4,7 +4,7 @@ import { endAll, type Ending } from './ending-store.js';
 import { createGathering } from './gathering.js';
 import { noteAll, type Progress } from './progress-store.js';
 import { sendAll, type Sending, type Sent } from './sending-store.js';
-import { AccountsMissing, openAccounts } from './unit-accounts.js';
+import { AccountsMissing, openAccounts } from './unit-account-store.js';
 
 /** The records as the injections of this process write them: what comes together is committed together. */
 export interface InjectionRecords {
