@@ -163,6 +163,73 @@ describe('a newcomer with a browser', function () {
     await dashboard.close();
   });
 
+  it('looks after accounts and keys on the page Accounts; a key is shown once, to who made it', async () => {
+    const admin = await page(1440, 1000);
+    const other = await page(1440, 1000);
+    for (const each of [admin, other]) {
+      await each.goto(`${house.appliance.url}/dashboard/accounts`);
+      await each.locator('[data-email="demo"]').waitFor({ timeout: 30_000 });
+    }
+    const notice = (): Promise<string> => admin.locator('.mfap .mfa-notice').innerText();
+    const row = admin.locator('[data-email="olga@example.org"]');
+    try {
+      await admin.locator('.mfap-add').click();
+      await admin.locator('.mfap-form [data-field="email"]').fill('Olga@Example.org');
+      await admin.locator('.mfap-form [data-field="password"]').fill('password1234');
+      await admin.locator('.mfap-save').click();
+      await eventually(async () => assert.match(await notice(), /easily guessed/));
+      await admin.locator('.mfap-make').click();
+      const password = await admin.locator('.mfap-form [data-field="password"]').inputValue();
+      await admin.locator('.mfap-save').click();
+      await row.waitFor();
+      const logIn = async (): Promise<number> => {
+        const body = JSON.stringify({ email: 'olga@example.org', password });
+        const headers = { 'content-type': 'application/json' };
+        return (await fetch(`${house.appliance.url}/api/auth/token`, { method: 'POST', headers, body }))
+          .status;
+      };
+      assert.equal(await logIn(), 200);
+      await row.locator('.mfap-role').selectOption('prosumer');
+      await eventually(async () => assert.match(await notice(), /is prosumer now/));
+      await row.locator('.mfap-disable').click();
+      await row.locator('.mfap-disable').click();
+      await row.locator('.mfap-enable').waitFor();
+      assert.equal(await logIn(), 401);
+      await row.locator('.mfap-enable').click();
+      await row.locator('.mfap-disable').waitFor();
+
+      await admin.locator('.mfak-add').click();
+      await admin.locator('.mfak-form [data-field="name"]').fill('grafana');
+      await admin
+        .locator('.mfak-form [data-field="user_id"]')
+        .selectOption({ label: 'olga@example.org (prosumer)' });
+      await admin.locator('[data-scope="live"]').check();
+      await admin.locator('[data-scope="readings:read"]').check();
+      await keepScreenshot(admin, 'dashboard-accounts-form');
+      await admin.locator('.mfak-save').click();
+      const key = await admin.locator('.mfak-made .mfa-secret').innerText();
+      assert.match(key, /^mfk_[\w-]{43}$/);
+      await keepScreenshot(admin, 'dashboard-accounts');
+      const asks = async (): Promise<number> =>
+        (await fetch(`${house.appliance.url}/api/meter_data`, { headers: { 'x-api-key': key } })).status;
+      assert.equal(await asks(), 200);
+      // Neither a page that was open, nor one that opens, nor this one again.
+      await other.reload();
+      await admin.reload();
+      for (const each of [admin, other]) {
+        await each.locator('[data-key="grafana"]').waitFor();
+        assert.ok(!(await each.content()).includes(key.slice(8)));
+      }
+      await admin.locator('[data-key="grafana"] .mfak-revoke').click();
+      await admin.locator('[data-key="grafana"] .mfak-revoke').click();
+      await admin.locator('[data-key="grafana"]').waitFor({ state: 'detached' });
+      await eventually(async () => assert.equal(await asks(), 401), { timeoutMs: 3_000 });
+    } finally {
+      await keepScreenshot(admin, 'dashboard-accounts-after');
+      await Promise.all([admin.close(), other.close()]);
+    }
+  });
+
   it('renames a node in the editor, and only that edit comes back into flows/', async () => {
     const editor = await page(1440, 900);
     await openTab(editor, house.appliance.url, 'Ingestion');
