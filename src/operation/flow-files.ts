@@ -34,6 +34,7 @@ const order = [
   'live',
   'money',
   'minting',
+  'accounts',
   'virtual-meters',
   'payment-simulator',
   'token-simulator',
@@ -44,6 +45,7 @@ const order = [
   'dashboard-payments',
   'dashboard-tokens',
   'dashboard-minting',
+  'dashboard-accounts',
 ];
 
 /** Reads flows/*.json in the order of the tabs. */

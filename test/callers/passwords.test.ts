@@ -60,7 +60,8 @@ describe('Passwords', () => {
       return times.sort((a, b) => a - b)[0] ?? 0;
     };
     const [known, unknown] = [await took(stored), await took(null)];
-    assert.ok(unknown > known / 2 && known > unknown / 2, `${known} ms, ${unknown} ms`);
+    // Not the clock's exactness: without the work it would be a thousandth.
+    assert.ok(unknown > known / 5 && known > unknown / 5, `${known} ms, ${unknown} ms`);
   });
 
   const weak = [

@@ -201,6 +201,7 @@ describe('what is built from the flows', () => {
       'dashboard-payments.json',
       'dashboard-tokens.json',
       'dashboard-minting.json',
+      'dashboard-accounts.json',
     ]);
   });
 });
