@@ -27,8 +27,14 @@ export default function (RED: NodeAPI): void {
     type: 'api-guard',
     outputs: ['allowed', 'denied'],
     start(config, host) {
-      const rule = ruleOf(config);
-      const guard = guardOf(config, rule, host);
+      let rule: Rule;
+      let guard: Guard;
+      try {
+        rule = ruleOf(config);
+        guard = guardOf(config, rule, host);
+      } catch (error) {
+        return shut(error, host);
+      }
       const counts = { allowed: 0, denied: 0 };
       const show = (tone: 'ok' | 'warning'): void =>
         host.status(tone, `${counts.allowed} allowed, ${counts.denied} denied`);
@@ -53,6 +59,14 @@ export default function (RED: NodeAPI): void {
       };
     },
   });
+}
+
+/** A guard that cannot start lets nobody in, and lets nobody wait for an answer: Catch gives one. */
+function shut(why: unknown, host: Host<string>) {
+  const text = why instanceof Error ? why.message : String(why);
+  host.node.error(text);
+  host.status('error', text);
+  return { input: () => Promise.reject(new Error('This guard could not start: its status says why.')) };
 }
 
 function guardOf(config: Config, rule: Rule, host: Host<string>): Guard {

@@ -267,10 +267,11 @@ describe('api-guard', () => {
     ['a scope that is none', { scope: 'all' }],
     ['a limit that is none', { perCaller: '0' }],
   ] as const) {
-    it(`lets nobody in when it is told ${title}`, async () => {
+    it(`lets nobody in when it is told ${title}, and answers through Catch`, async () => {
       await start(guard);
       running.send('guard', { payload: {}, req: requestOf(bearer(tokens.admin)) });
-      await eventually(() => running.status('guard').fill !== 'green');
+      await eventually(() => running.received('failed').length === 1);
+      assert.equal(running.received('failed')[0]?.statusCode, 500);
       assert.equal(running.received('allowed').length, 0);
     });
   }

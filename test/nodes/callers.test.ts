@@ -93,10 +93,8 @@ describe('who is at the dashboard', () => {
       plugins.map(({ type, hooks }) => [type, Object.keys(hooks)]),
       [['node-red-dashboard-2', ['onAction', 'onSend', 'onAddConnectionCredentials']]],
     );
-    const { onAddConnectionCredentials: add } = plugins[0]?.hooks as Record<
-      string,
-      (...of: unknown[]) => unknown
-    >;
+    const add = plugins[0]?.hooks['onAddConnectionCredentials'] as
+      ((...of: unknown[]) => unknown) | undefined;
     const stored = { payload: 1, _client: { user: { name: 'another' } } };
     assert.deepEqual(add?.(known, stored), { payload: 1, _client: { user: boss } });
     assert.equal(add?.(unknown, stored), stored, 'what another plugin says, where no gate is in front');
