@@ -22,32 +22,33 @@ export async function withServer<T>(work: (server: BenchServer, folder: string) 
   const folder = await mkdtemp(join(tmpdir(), 'meterflow-bench-'));
   const dataDir = join(folder, 'database');
   const open = (): Promise<EmbeddedServer> => startEmbeddedServer({ dataDir, log: () => undefined });
-  let server = await open();
+  let server: EmbeddedServer | null = null;
   const kill = (): void => {
-    process.kill(server.pid, 'SIGINT');
+    if (server !== null) process.kill(server.pid, 'SIGINT');
     rmSync(folder, { recursive: true, force: true });
   };
   process.once('exit', kill);
   try {
+    let current = (server = await open());
     return await work(
       {
         get url() {
-          return server.url;
+          return current.url;
         },
         get pid() {
-          return server.pid;
+          return current.pid;
         },
         async chill() {
-          await server.stop();
+          await current.stop();
           await dropFromCache(dataDir);
-          server = await open();
+          current = server = await open();
         },
       },
       folder,
     );
   } finally {
     process.off('exit', kill);
-    await server.stop();
+    await server?.stop();
     await rm(folder, { recursive: true, force: true });
   }
 }
