@@ -10,7 +10,7 @@ import { watchNeighbours } from './neighbours.js';
 import { ask, timesOf, type Asked } from './series/asking.js';
 import { dayMs, fillHistory, userIdOf, type History } from './load/history.js';
 import { costOfLate } from './series/late.js';
-import type { SeriesEntry, SeriesReport } from './series/measured.js';
+import type { ColdAndWarm, SeriesEntry, SeriesReport } from './series/measured.js';
 import { questionsOf, type SeriesQuestion } from './series/questions.js';
 
 export interface SeriesOptions {
@@ -110,15 +110,16 @@ async function askCold(
   const house = await contestant.start({ databaseUrl: server.url, folder });
   try {
     const all: Asked[] = [];
-    for (const question of questions) all.push(await ask(house.url, question, { 'x-user-id': userIdOf(0) }));
+    for (const question of questions)
+      all.push(await ask(house.url, question, { 'x-user-id': userIdOf(0) }, [server.pid, ...house.pids()]));
     return all;
   } finally {
     await house.stop();
   }
 }
 
-function coldAndWarm({ cold, warm }: Asked) {
-  return { cold: timesOf(cold), warm: timesOf(warm) };
+function coldAndWarm({ cold, warm, cpuMs }: Asked): ColdAndWarm {
+  return { cold: timesOf(cold), warm: timesOf(warm), cpuMs };
 }
 
 /** Every figure is asked for, so that none is left out of the work. @throws when the two differ */

@@ -1,12 +1,15 @@
 import { Agent } from 'node:http';
 import { send, type Headers } from '../api/callers.js';
 import { figuresOf } from '../api/same.js';
+import { cpuSeconds } from '../process-tree.js';
 import type { Times } from './measured.js';
 import type { SeriesQuestion } from './questions.js';
 
 export interface Asked {
   readonly cold: readonly number[];
   readonly warm: readonly number[];
+  /** Of a warm call. */
+  readonly cpuMs: number;
   /** The figures of the first answer. */
   readonly first: unknown;
 }
@@ -19,6 +22,7 @@ export async function ask(
   url: string,
   { different, path, name }: SeriesQuestion,
   headers: Headers,
+  pids: readonly number[],
 ): Promise<Asked> {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   async function call(turn: number): Promise<{ ms: number; text: string }> {
@@ -36,9 +40,11 @@ export async function ask(
       if (turn === 0) first = figuresOf(JSON.parse(text));
     }
     const warm: number[] = [];
+    const before = cpuSeconds(pids);
     for (let turn = 0; turn < Math.max(different, warmLeast); turn += 1)
       warm.push((await call(turn % different)).ms);
-    return { cold, warm, first };
+    const cpuMs = ((cpuSeconds(pids) - before) * 1_000) / warm.length;
+    return { cold, warm, cpuMs, first };
   } finally {
     agent.destroy();
   }

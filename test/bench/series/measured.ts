@@ -9,6 +9,8 @@ export interface Times {
 export interface ColdAndWarm {
   readonly cold: Times;
   readonly warm: Times;
+  /** Of a warm one, ms of a core: its processes and PostgreSQL. */
+  readonly cpuMs: number;
 }
 
 /** The same question over HTTP: to us, and to a plain server that groups the readings themselves. */
