@@ -43,38 +43,46 @@ describe('embedded server', function () {
     await second.stop();
   });
 
-  it('runs with what makes a commit a commit [M-13]', async () => {
-    const server = await startEmbeddedServer({ dataDir, log });
-    const rows = await run(
-      server.url,
-      `select current_setting('fsync') as fsync, current_setting('synchronous_commit') as commit,
-              current_setting('server_encoding') as encoding, current_setting('listen_addresses') as listens,
-              current_setting('data_checksums') as checksums`,
-    );
-    await server.stop();
-    assert.deepEqual(rows, [
-      { fsync: 'on', commit: 'on', encoding: 'UTF8', listens: '127.0.0.1', checksums: 'on' },
-    ]);
-  });
+  describe('that runs', () => {
+    let folder: string;
+    let server: EmbeddedServer;
 
-  it('lets nobody in without the password', async () => {
-    const server = await startEmbeddedServer({ dataDir, log, settings: fast });
-    const url = new URL(server.url);
-    url.password = 'wrong';
-    const database = openDatabase({ url: url.href });
-    await assert.rejects(database.query({ text: 'select 1' }), { code: 'DATABASE_UNAVAILABLE' });
-    await database.close();
-    await server.stop();
-  });
-
-  it('refuses a second start on the same folder, naming the process that has it', async () => {
-    const server = await startEmbeddedServer({ dataDir, log, settings: fast });
-    await assert.rejects(startEmbeddedServer({ dataDir, log }), {
-      code: 'CONFIGURATION',
-      message: new RegExp(`already running on .*pid ${process.pid}`),
+    before(async () => {
+      folder = await mkdtemp(join(tmpdir(), 'meterflow-embedded-'));
+      server = await startEmbeddedServer({ dataDir: folder, log });
     });
-    assert.deepEqual(await run(server.url, 'select 1 as one'), [{ one: 1 }]);
-    await server.stop();
+    after(async () => {
+      await server?.stop();
+      await rm(folder, { recursive: true, force: true });
+    });
+
+    it('has what makes a commit a commit [M-13]', async () => {
+      const rows = await run(
+        server.url,
+        `select current_setting('fsync') as fsync, current_setting('synchronous_commit') as commit,
+                current_setting('server_encoding') as encoding, current_setting('listen_addresses') as listens,
+                current_setting('data_checksums') as checksums`,
+      );
+      assert.deepEqual(rows, [
+        { fsync: 'on', commit: 'on', encoding: 'UTF8', listens: '127.0.0.1', checksums: 'on' },
+      ]);
+    });
+
+    it('lets nobody in without the password', async () => {
+      const url = new URL(server.url);
+      url.password = 'wrong';
+      const database = openDatabase({ url: url.href });
+      await assert.rejects(database.query({ text: 'select 1' }), { code: 'DATABASE_UNAVAILABLE' });
+      await database.close();
+    });
+
+    it('refuses a second start on the same folder, naming the process that has it', async () => {
+      await assert.rejects(startEmbeddedServer({ dataDir: folder, log }), {
+        code: 'CONFIGURATION',
+        message: new RegExp(`already running on .*pid ${process.pid}`),
+      });
+      assert.deepEqual(await run(server.url, 'select 1 as one'), [{ one: 1 }]);
+    });
   });
 
   it('takes another port when its own is taken', async () => {
