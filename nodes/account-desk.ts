@@ -1,7 +1,6 @@
 import type { NodeAPI, NodeDef } from 'node-red';
 import { createAccounts, type Accounts } from '../src/callers/accounts.js';
 import { createApiKeys, type ApiKeys } from '../src/callers/api-keys.js';
-import type { Role } from '../src/callers/caller.js';
 import type { Caller } from '../src/devices/audit.js';
 import { DomainError } from '../src/errors.js';
 import { showAnswers, type Served } from './answers.js';
@@ -69,7 +68,7 @@ const operations: Readonly<Record<string, Operation | undefined>> = {
 };
 
 function adminOf(message: Message): Caller {
-  const caller = callerOf(message) as Caller & { readonly role?: Role };
-  if (caller.role === undefined || caller.role === 'admin') return caller;
+  const caller = callerOf(message);
+  if (caller.role === 'admin') return caller;
   throw new DomainError('FORBIDDEN', 'Only an admin may look after accounts and keys.');
 }

@@ -43,10 +43,11 @@ export function callerOf(message: Message): KnownAs {
   const request = message['req'];
   if (browser !== undefined)
     // A widget of the dashboard: its page sends what it likes, so only who has logged in to it counts.
-    return known(browser.user, browser.socketIp ?? null);
+    return known(browser.user ?? nobody(), browser.socketIp ?? null);
   const judged = request instanceof IncomingMessage ? judgedCaller(request) : undefined;
   const address = (request as { ip?: string } | undefined)?.ip ?? null;
-  return known(judged ?? (message['caller'] as Person | undefined), address);
+  const said = judged ?? (message['caller'] as Person | undefined);
+  return known(request === undefined ? said : (said ?? nobody()), address);
 }
 
 export interface KnownAs extends Caller {
@@ -67,19 +68,28 @@ function known(person: Person | undefined, address: string | null): KnownAs {
   return { name, address, role, ...(user_id == null ? {} : { user_id }) };
 }
 
+/** From outside without a name. In production doors have asked him; were one open, he would be let do nothing. */
+function nobody(): Person | undefined {
+  return isProduction() ? { name: 'nobody', role: 'prosumer' } : undefined;
+}
+
 function nobodysName(): string {
-  return process.env['METERFLOW_PROFILE'] === 'production' ? 'flow' : 'demo';
+  return isProduction() ? 'flow' : 'demo';
+}
+
+function isProduction(): boolean {
+  return process.env['METERFLOW_PROFILE'] === 'production';
 }
 
 /** [S-4]: the account whose things alone a list may show; null: everybody's. */
 export function ownerShown(message: Message): string | null {
   const caller = callerOf(message);
   if (!seesOnlyOwn(caller)) return null;
-  return caller.user_id ?? nobody;
+  return caller.user_id ?? noAccount;
 }
 
 /** A prosumer without an account owns nothing: no account has this id. */
-const nobody = '00000000-0000-0000-0000-000000000000';
+const noAccount = '00000000-0000-0000-0000-000000000000';
 
 type Fields = Readonly<Record<string, unknown>>;
 
