@@ -95,6 +95,7 @@ function open(port: number, path: string): Promise<Socket> {
         resolve(socket);
       }
       rest = readFrames(bytes, listener);
+      if (!listener.isOpen) socket.end();
     });
   });
 }
