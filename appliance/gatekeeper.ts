@@ -1,4 +1,6 @@
 import { createRequire } from 'node:module';
+import { cautious } from '../src/callers/cautious.js';
+import { createLimits } from '../src/callers/limits.js';
 import { createLockout, lockoutDefaults } from '../src/callers/lockout.js';
 import { createLogins } from '../src/callers/logins.js';
 import { acquireCallers } from '../src/callers/runtime.js';
@@ -25,7 +27,16 @@ export function prepareGate(environment: Environment, database: Database, closin
     },
     database,
   );
-  const { callers, passwords } = held;
+  const { passwords } = held;
+  // By itself: guards have counters of their own, and where they keep them is for the flows to say.
+  const { failures } = createLimits({
+    store: { kind: 'memory' },
+    perAddress: null,
+    perCaller: null,
+    perDevice: null,
+    failuresPerAddress: environment.API_FAILURES_PER_ADDRESS,
+  });
+  const callers = cautious(held.callers, failures);
   const lockout = createLockout(database, lockoutDefaults);
   const logins = createLogins({ database, tokens: callers.tokens, passwords, lockout });
   closing.add('callers', async () => {

@@ -78,7 +78,6 @@ function guardOf(config: Config, rule: Rule, host: Host<string>): Guard {
     rule,
     callers,
     limits: limits.ofGuard(host.node.id, ratesOf(config)),
-    failures: limits.failures,
     ownership,
     captcha: config.captcha ? captcha : null,
   });

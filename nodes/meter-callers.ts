@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Node, NodeAPI, NodeDef } from 'node-red';
 import type { Callers } from '../src/callers/callers.js';
+import { cautious } from '../src/callers/cautious.js';
 import { createCaptcha, type Captcha } from '../src/callers/captcha.js';
 import { limitStores, openLimitStore } from '../src/callers/limit-store.js';
 import { createLimits, type Limits } from '../src/callers/limits.js';
@@ -73,7 +74,7 @@ export default function (RED: NodeAPI): void {
       const counting = limitsOf(config, { database, use, node });
       const shared = acquireCallers(settings, database);
       const resource = {
-        callers: shared.callers,
+        callers: cautious(shared.callers, counting.limits.failures),
         passwords: shared.passwords,
         database,
         limits: counting.limits,

@@ -5,7 +5,6 @@ import { metrics } from '../operation/metrics.js';
 import type { KnownCaller } from './caller.js';
 import { addressOf, type Callers } from './callers.js';
 import type { Captcha } from './captcha.js';
-import type { Failures } from './failures.js';
 import { judgedCaller } from './judged.js';
 import type { GuardLimits } from './limits.js';
 import { namedMeters } from './named-meters.js';
@@ -26,7 +25,6 @@ export interface GuardOptions {
   readonly rule: Rule;
   readonly callers: Pick<Callers, 'identify' | 'stranger'>;
   readonly limits: GuardLimits;
-  readonly failures: Failures;
   readonly ownership: Ownership;
   /** Null: nobody is asked whether he is a person. */
   readonly captcha: Captcha | null;
@@ -53,17 +51,9 @@ export interface Guard {
   admit(call: Call, signal: AbortSignal): Promise<KnownCaller | null>;
 }
 
-export function createGuard({ rule, callers, limits, failures, ownership, captcha }: GuardOptions): Guard {
-  async function identify(request: Call['request'], address: string | null): Promise<KnownCaller | null> {
-    const judged = judgedCaller(request);
-    if (judged !== undefined) return judged;
-    if (showsSomething(request)) failures.admit(address);
-    try {
-      return (await callers.identify(request)) ?? callers.stranger;
-    } catch (error) {
-      if (isDomainError(error) && error.code === 'UNAUTHORIZED') await failures.count(address);
-      throw error;
-    }
+export function createGuard({ rule, callers, limits, ownership, captcha }: GuardOptions): Guard {
+  async function identify(request: Call['request']): Promise<KnownCaller | null> {
+    return judgedCaller(request) ?? (await callers.identify(request)) ?? callers.stranger;
   }
 
   async function ownsAll({ user_id }: KnownCaller, names: readonly string[] | null): Promise<boolean> {
@@ -80,7 +70,7 @@ export function createGuard({ rule, callers, limits, failures, ownership, captch
         let judgement: ReturnType<typeof judge> = 'allowed';
         if (rule.who !== 'anyone') {
           hurdle = 'login';
-          caller = await identify(request, address);
+          caller = await identify(request);
           hurdle = 'no_login';
           if (caller === null) throw new DomainError('UNAUTHORIZED', 'Log in first.');
           hurdle = 'rate_caller';
@@ -93,7 +83,13 @@ export function createGuard({ rule, callers, limits, failures, ownership, captch
         }
         if (judgement === 'if-owner' || limits.countsDevices) {
           hurdle = 'ownership';
-          const names = namedMeters({ params: request.params ?? {}, body, idIsMeter: rule.who === 'owner' });
+          const names = namedMeters({
+            params: request.params ?? {},
+            body,
+            idIsMeter: rule.who === 'owner',
+            // What operators send is for the node behind to judge.
+            refusesMany: judgement === 'if-owner',
+          });
           if (judgement === 'if-owner' && caller !== null && !(await ownsAll(caller, names)))
             throw new DomainError('FORBIDDEN', refusals.ownership);
           hurdle = 'rate_device';
@@ -116,11 +112,6 @@ const refusals = {
   ownership: 'This names no meter of yours, or others beside it.',
 } as const;
 
-/** Who shows nothing cannot have tried anything. */
-function showsSomething({ headers }: IncomingMessage): boolean {
-  return headers.authorization !== undefined || headers['x-api-key'] !== undefined;
-}
-
 function captchaToken({ headers }: IncomingMessage, body: unknown): unknown {
   const sent = headers['x-captcha-token'];
   if (sent !== undefined) return sent;
@@ -138,12 +129,11 @@ interface About {
 /** [S-2]. The pattern of the path, since a path may hold a secret. What a login lacks is told where it is judged. */
 function tell(error: unknown, hurdle: Hurdle, { request, address, caller }: About): void {
   if (!isDomainError(error) || errorStatus[error.code] >= 500) return;
-  if (hurdle === 'login' && error.code !== 'RATE_LIMITED') return;
-  const reason = hurdle === 'login' ? 'rate_failures' : hurdle;
-  metrics.refusedCalls.inc({ reason });
+  if (hurdle === 'login') return;
+  metrics.refusedCalls.inc({ reason: hurdle });
   const { method, route } = request;
   logger('callers').warn(
-    { address, reason, method, route: route?.path, caller: caller?.name },
+    { address, reason: hurdle, method, route: route?.path, caller: caller?.name },
     'call refused',
   );
 }

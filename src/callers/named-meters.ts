@@ -8,6 +8,8 @@ export interface Naming {
   readonly body: unknown;
   /** Whether `:id` of the path is a device's. */
   readonly idIsMeter: boolean;
+  /** More readings than a batch has: an error, or else null. */
+  readonly refusesMany: boolean;
 }
 
 /** [H-7]: more are refused anyway, and need no look-up. */
@@ -20,10 +22,10 @@ const fields = ['meter_id', 'meter_number', 'drn'] as const;
  * Null: something in it names no meter, so nothing can be said of the whole.
  * @throws DomainError PAYLOAD_TOO_LARGE
  */
-export function namedMeters({ params, body, idIsMeter }: Naming): readonly string[] | null {
+export function namedMeters({ params, body, idIsMeter, refusesMany }: Naming): readonly string[] | null {
   const inPath = params['meter_id'] ?? (idIsMeter ? params['id'] : undefined);
   if (inPath !== undefined) return listOf([inPath]);
-  const parts = partsOf(body);
+  const parts = partsOf(body, refusesMany);
   if (parts === null) return null;
   const names: unknown[] = [];
   for (const part of parts) {
@@ -35,9 +37,10 @@ export function namedMeters({ params, body, idIsMeter }: Naming): readonly strin
 }
 
 /** The things that must each name a meter. */
-function partsOf(body: unknown): readonly unknown[] | null {
+function partsOf(body: unknown, refusesMany: boolean): readonly unknown[] | null {
   const readings = isFields(body) && Object.hasOwn(body, 'readings') ? body['readings'] : body;
   if (!Array.isArray(readings)) return isFields(readings) && readings === body ? [body] : null;
+  if (readings.length > readingsMax && !refusesMany) return null;
   if (readings.length > readingsMax)
     throw new DomainError(
       'PAYLOAD_TOO_LARGE',

@@ -3,7 +3,7 @@ import { namedMeters } from '../../src/callers/named-meters.js';
 import { DomainError } from '../../src/errors.js';
 
 const named = (body: unknown, params = {}, idIsMeter = true): readonly string[] | null =>
-  namedMeters({ params, body, idIsMeter });
+  namedMeters({ params, body, idIsMeter, refusesMany: true });
 
 describe('The meters that a request names', () => {
   it('are the one of its path, and then the body does not count', () => {
@@ -60,8 +60,10 @@ describe('The meters that a request names', () => {
   it('are looked for in a thousand readings, and in no more', () => {
     const readings = Array.from({ length: 1000 }, (_, index) => ({ meter_id: `M${index}` }));
     assert.equal(named({ readings })?.length, 1000);
+    const body = { readings: [...readings, { meter_id: 'M' }] };
+    assert.equal(namedMeters({ params: {}, body, idIsMeter: false, refusesMany: false }), null);
     assert.throws(
-      () => named({ readings: [...readings, { meter_id: 'M' }] }),
+      () => named(body),
       (error) => error instanceof DomainError && error.code === 'PAYLOAD_TOO_LARGE',
     );
   });
