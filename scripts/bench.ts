@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { measureApi } from '../test/bench/api.js';
 import { apiFaultsOf } from '../test/bench/api/table.js';
+import { measureCache } from '../test/bench/cache.js';
 import { compete, type Entry } from '../test/bench/contest.js';
 import { measureCrowd } from '../test/bench/crowd.js';
 import { measureEd25519 } from '../test/bench/ed25519.js';
@@ -45,6 +46,7 @@ const full = {
   api: { perSecond: 500, seconds: 20, everyMinutes: 15 },
   forward: { meters: 500, seconds: 10, rounds: 3 },
   series: { rows: [1_000_000, 10_000_000], questions: 200 },
+  cache: { days: 7, seconds: 30, rounds: 9 },
 } satisfies Lengths & Record<string, unknown>;
 const quick = {
   warmUpSeconds: 1,
@@ -64,6 +66,7 @@ const quick = {
   api: { perSecond: 500, seconds: 5, everyMinutes: 60 },
   forward: { meters: 500, seconds: 4, rounds: 1 },
   series: { rows: [1_000_000], questions: 50 },
+  cache: { days: 2, seconds: 8, rounds: 5 },
 } satisfies Lengths & Record<string, unknown>;
 const folder = resolve(__dirname, '../artifacts/bench');
 
@@ -106,6 +109,7 @@ async function main(): Promise<void> {
     ? await measureSeries({ ...lengths.series, rows, log: heading('series') })
     : null;
   const api = wanted('api') ? await measureApi({ ...lengths.api, log: heading('api') }) : null;
+  const cache = wanted('cache') ? await measureCache({ ...lengths.cache, log: heading('cache') }) : null;
   const at = new Date().toISOString();
   const mode = values.quick ? 'quick' : 'full';
   const report: Report = {
@@ -127,6 +131,7 @@ async function main(): Promise<void> {
     events,
     forward,
     api,
+    cache,
   };
   const file = join(folder, `${at.replaceAll(':', '-')}.json`);
   await mkdir(folder, { recursive: true });

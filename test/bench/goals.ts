@@ -1,4 +1,5 @@
 import type { ApiReport } from './api/measured.js';
+import type { CacheReport } from './cache/measured.js';
 import type { EventsReport } from './events/measured.js';
 import type { ForwardReport } from './forward/measured.js';
 import { slowdownOf } from './forward/table.js';
@@ -19,8 +20,21 @@ export interface Goal {
 }
 
 export function goalsOf(report: Report): Goal[] {
-  const { entries, crowd, growth, ed25519, prepaid, injections, series, mocks, events, forward, live, api } =
-    report;
+  const {
+    entries,
+    crowd,
+    growth,
+    ed25519,
+    prepaid,
+    injections,
+    series,
+    mocks,
+    events,
+    forward,
+    live,
+    api,
+    cache,
+  } = report;
   const entryOf = (word: string) => entries.find(({ name }) => name.includes(word));
   const ours = entryOf(' signed');
   const lossFree = (word: string, factor: number): Goal[] => {
@@ -120,6 +134,20 @@ export function goalsOf(report: Report): Goal[] {
     ...(mocks === null ? [] : mockGoals(mocks)),
     ...(live === null ? [] : liveGoals(live)),
     ...(api === null ? [] : apiGoals(api)),
+    ...(cache === null ? [] : cacheGoals(cache)),
+  ];
+}
+
+function cacheGoals({ entries, cost }: CacheReport): Goal[] {
+  return [
+    ...entries
+      .filter(({ name }) => name.startsWith('in '))
+      .flatMap(({ name, hitShare, oldHere }) => [
+        atLeast(`answers from the cache ${name}`, 100 * hitShare, '%', 70),
+        atMost('old answers where it was written', oldHere, '', 0),
+      ]),
+    ratio('CPU of storing a reading, told by NOTIFY ÷ told to nobody', cost.notified.cpu, cost.untold.cpu),
+    ratio('the same told to Redis', cost.redis.cpu, cost.untold.cpu),
   ];
 }
 

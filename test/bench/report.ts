@@ -1,6 +1,8 @@
 import { cpus, totalmem } from 'node:os';
 import type { ApiReport } from './api/measured.js';
 import { apiNotes, apiTable } from './api/table.js';
+import type { CacheReport } from './cache/measured.js';
+import { cacheNotes, cacheTable } from './cache/table.js';
 import type { Entry } from './contest.js';
 import type { Crowd } from './crowd.js';
 import type { Ed25519Speed } from './ed25519.js';
@@ -42,6 +44,7 @@ export interface Report {
   readonly mocks: MocksReport | null;
   readonly live: LiveReport | null;
   readonly api: ApiReport | null;
+  readonly cache: CacheReport | null;
 }
 
 type Row = readonly [
@@ -91,6 +94,7 @@ export function table(report: Report): string {
     ...mocksPart(report),
     ...livePart(report),
     ...apiPart(report),
+    ...cachePart(report),
     ...(goals.length === 0 ? [] : ['', ...goals]),
   ].join('\n');
   if (first === undefined) return lines;
@@ -136,6 +140,10 @@ function livePart({ live }: Report): string[] {
 
 function apiPart({ api }: Report): string[] {
   return api === null ? [] : ['', ...aligned(apiTable(api)).split('\n'), '', ...apiNotes(api)];
+}
+
+function cachePart({ cache }: Report): string[] {
+  return cache === null ? [] : ['', ...aligned(cacheTable(cache)).split('\n'), '', ...cacheNotes(cache)];
 }
 
 function seriesPart({ series }: Report): string[] {
