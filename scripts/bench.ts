@@ -46,7 +46,7 @@ const full = {
   api: { perSecond: 500, seconds: 20, everyMinutes: 15 },
   forward: { meters: 500, seconds: 10, rounds: 3 },
   series: { rows: [1_000_000, 10_000_000], questions: 200 },
-  cache: { days: 7, seconds: 30, rounds: 9 },
+  cache: { days: 2, seconds: 20, rounds: 9 },
 } satisfies Lengths & Record<string, unknown>;
 const quick = {
   warmUpSeconds: 1,

@@ -8,6 +8,8 @@ export interface CacheEntry {
   readonly p95: number | null;
   readonly p99: number | null;
   readonly questions: number;
+  /** Answered with 503: the database could not keep up. */
+  readonly failed: number;
   /** Questions that reached the database. */
   readonly loads: number;
   /** Answers that were older than a write which was committed before they were asked for: where it was written, and elsewhere. */

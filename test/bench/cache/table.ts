@@ -15,17 +15,20 @@ export function cacheTable({ entries, seconds }: CacheReport): string[][] {
     'where written',
     'oldest, ms',
   ];
-  const body = entries.map(({ name, hitShare, p50, p95, p99, loads, oldHere, oldThere, oldestMs }) => [
-    name,
-    `${(100 * hitShare).toFixed(1)} %`,
-    ms(p50),
-    ms(p95),
-    ms(p99),
-    whole(loads / seconds),
-    whole(oldHere + oldThere),
-    whole(oldHere),
-    oldHere + oldThere === 0 ? '–' : whole(oldestMs),
-  ]);
+  const body = entries.map(
+    ({ name, hitShare, p50, p95, p99, failed, loads, oldHere, oldThere, oldestMs }) => [
+      name,
+      `${(100 * hitShare).toFixed(1)} %`,
+      ms(p50),
+      ms(p95),
+      ms(p99),
+      whole(failed),
+      whole(loads / seconds),
+      whole(oldHere + oldThere),
+      whole(oldHere),
+      oldHere + oldThere === 0 ? '–' : whole(oldestMs),
+    ],
+  );
   return [head, ...body];
 }
 
