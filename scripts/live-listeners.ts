@@ -4,6 +4,8 @@
  */
 import { parseArgs } from 'node:util';
 import { WebSocket } from 'ws';
+import { trialHouse } from './trial/house.js';
+import { readingsOf, withMeters } from './trial/meters.js';
 
 interface Listener {
   readonly house: string;
@@ -24,56 +26,37 @@ async function main(): Promise<void> {
     },
   });
   const houses = positionals.length > 0 ? positionals : ['http://127.0.0.1:1880'];
-  const [first = ''] = houses;
-  const token = process.env['TOKEN'] || undefined;
-  const headers: Record<string, string> = { 'content-type': 'application/json' };
-  if (token !== undefined) headers['authorization'] = `Bearer ${token}`;
+  // Readings go in at the first.
+  process.env['BASE_URL'] = houses[0];
+  const house = trialHouse();
+  const { TOKEN: token = '', API_KEY: key = '' } = process.env;
+  const login = token === '' ? key : token;
 
-  const meter = await registerMeter(first, headers);
-  const count = Number(values.clients);
-  const listeners = await Promise.all(
-    houses.flatMap((house) => Array.from({ length: count }, () => listen(house, meter.meter_id, token))),
-  );
-  say(`${listeners.length} listeners: ${count} on each of ${houses.join(', ')}`);
-
-  const sent = new Map<number, number>();
-  for (let number = 1; number <= Number(values.readings); number++) {
-    // Told apart by their energy; quarter hours lie far enough from each other.
-    const energy = number / 10_000;
-    sent.set(energy, performance.now());
-    const body = { meter_id: meter.meter_id, kwh_amount: energy, reading_timestamp: quarterAgo(number) };
-    const answer = await fetch(`${first}/api/meters/submit-reading`, {
-      method: 'POST',
-      headers,
-      body: JSON.stringify(body),
-    });
-    if (answer.status !== 201)
-      throw new Error(`the reading was not stored: ${answer.status} ${await answer.text()}`);
-    await untilHeard(listeners, energy, sent);
-  }
-  await fetch(`${first}/devices/${meter.id}`, { method: 'DELETE', headers });
-  for (const { ws } of listeners) ws.close();
-  report(houses, listeners, sent);
-}
-
-async function registerMeter(
-  house: string,
-  headers: Record<string, string>,
-): Promise<{ readonly id: string; readonly meter_id: string }> {
-  const answer = await fetch(`${house}/devices`, {
-    method: 'POST',
-    headers,
-    body: JSON.stringify({ type: 'meter' }),
+  await withMeters(house, { meters: 1, sign: login !== '' }, async (meters) => {
+    const count = Number(values.clients);
+    const listeners = await Promise.all(
+      houses.flatMap((one) =>
+        Array.from({ length: count }, () => listen(one, meters[0]?.meter_id ?? '', login)),
+      ),
+    );
+    say(`${listeners.length} listeners: ${count} on each of ${houses.join(', ')}`);
+    const sent = new Map<number, number>();
+    // Told apart by their energy.
+    for (const reading of readingsOf(meters, Number(values.readings))) {
+      sent.set(reading.kwh_amount, performance.now());
+      await house.ask('POST', '/api/meters/submit-reading', reading, { good: [201] });
+      await untilHeard(listeners, reading.kwh_amount, sent);
+    }
+    for (const { ws } of listeners) ws.close();
+    report(houses, listeners, sent);
   });
-  if (!answer.ok) throw new Error(`POST ${house}/devices answered ${answer.status}: ${await answer.text()}`);
-  return (await answer.json()) as { id: string; meter_id: string };
 }
 
-async function listen(house: string, meterId: string, token: string | undefined): Promise<Listener> {
+async function listen(house: string, meterId: string, login: string): Promise<Listener> {
   const address = new URL('/ws', house.replace(/^http/, 'ws'));
   address.searchParams.set('events', 'MeterReadingSubmitted');
   address.searchParams.set('meters', meterId);
-  if (token !== undefined) address.searchParams.set('access_token', token);
+  if (login !== '') address.searchParams.set('access_token', login);
   const ws = new WebSocket(address);
   const listener: Listener = { house, ws, heard: new Map(), tookMs: [] };
   ws.on('message', (message) => {
@@ -128,11 +111,6 @@ function report(
   }
   say(isGood ? 'passed' : 'FAILED');
   if (!isGood) process.exitCode = 1;
-}
-
-function quarterAgo(number: number): string {
-  const length = 900_000;
-  return new Date(Math.floor(Date.now() / length) * length - number * length).toISOString();
 }
 
 function say(line: string): void {

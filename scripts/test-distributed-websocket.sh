@@ -2,8 +2,9 @@
 # Do listeners of every instance hear every event once?
 #
 #   scripts/test-distributed-websocket.sh [URL]…          e.g. http://127.0.0.1:1880 http://127.0.0.1:1881
-#   CLIENTS=100 READINGS=20 TOKEN=…                        listeners on each, readings, and in production a token of an
-#                                                          operator, or a key (devices:write, readings:write, live)
+#   CLIENTS=100 READINGS=20                                listeners on each, readings
+#   TOKEN=… or API_KEY=mfk_…                               in production: an operator, or a key with devices:write,
+#                                                          readings:write and live; the readings are signed then
 #
 # With several addresses the instances share a database and REDIS_URL. A meter is registered at the first one, its
 # readings are submitted there, and it is removed again. Ends with 0 when nobody missed an event or heard one twice.
@@ -16,7 +17,5 @@ for house; do
     exit 1
   }
 done
-# By the environment: a command line is for everybody to see.
-export TOKEN="${TOKEN:-}"
 exec node_modules/.bin/node --require tsx/cjs scripts/live-listeners.ts \
   --clients "${CLIENTS:-100}" --readings "${READINGS:-20}" "$@"

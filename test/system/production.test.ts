@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { WebSocket } from 'ws';
 import { startAppliance, type Appliance } from '../support/appliance.js';
 import { openBrowser } from '../support/browser.js';
@@ -12,6 +15,7 @@ import { freePort } from '../support/ports.js';
 const password = 'a password of a test';
 const callbackSecret = 'the-callback-secret-of-this-test';
 const operator = { email: 'olga@example.org', password: 'correct horse, battery staple' };
+const script = join(__dirname, '../../scripts/test-distributed-websocket.sh');
 const portal = 'https://portal.example';
 
 /** Everything closed, over HTTPS, as somebody runs it. */
@@ -78,34 +82,44 @@ describe('npm start in production [S-1]', function () {
   });
 
   const bearer = (): Record<string, string> => ({ authorization: `Bearer ${token}` });
-  const doors: [path: string, headers: () => Record<string, string>, status: number][] = [
-    ['/healthz', () => ({}), 200],
-    ['/readyz', () => ({}), 200],
-    ['/docs/index.html', () => ({}), 200],
-    ['/openapi.json', () => ({}), 200],
-    ['/', () => ({}), 200],
-    ['/flows', () => ({}), 401],
-    ['/flows', () => ({ authorization: administrator }), 401],
-    ['/api/meter_data', () => ({}), 401],
-    ['/api/meter_data', bearer, 200],
-    ['/api/meter_data', () => ({ authorization: administrator }), 200],
-    ['/api/meter_data', () => ({ 'x-api-key': key }), 403],
-    ['/api/admin/users', bearer, 403],
-    ['/metrics', () => ({}), 401],
-    ['/metrics', bearer, 403],
-    ['/metrics', () => ({ 'x-api-key': key }), 200],
-    ['/metrics', () => ({ authorization: basic('prometheus', key) }), 200],
-    ['/dashboard/', () => ({}), 401],
-    ['/dashboard/', bearer, 200],
-    ['/dashboard/', () => ({ authorization: basic(operator.email, operator.password) }), 200],
-    ['/dashboard/', () => ({ authorization: basic(operator.email, 'something else') }), 401],
-    ['/dashboard/socket.io/?EIO=4&transport=polling', () => ({}), 401],
-    ['/dashboard/socket.io/?EIO=4&transport=polling', bearer, 200],
-    ['/simulators/payment-provider/anything', () => ({}), 401],
+  const logins: Readonly<Record<string, () => Record<string, string>>> = {
+    nobody: () => ({}),
+    'an operator by token': bearer,
+    'an operator by password': () => ({ authorization: basic(operator.email, operator.password) }),
+    'a wrong password': () => ({ authorization: basic(operator.email, 'something else') }),
+    'the administrator': () => ({ authorization: administrator }),
+    'a key for the metrics': () => ({ 'x-api-key': key }),
+    'a key as password': () => ({ authorization: basic('prometheus', key) }),
+  };
+  const doors: [path: string, who: keyof typeof logins, status: number][] = [
+    ['/healthz', 'nobody', 200],
+    ['/readyz', 'nobody', 200],
+    ['/docs/index.html', 'nobody', 200],
+    ['/openapi.json', 'nobody', 200],
+    ['/', 'nobody', 200],
+    ['/flows', 'nobody', 401],
+    ['/flows', 'the administrator', 401],
+    ['/api/meter_data', 'nobody', 401],
+    ['/api/meter_data', 'an operator by token', 200],
+    ['/api/meter_data', 'an operator by password', 200],
+    ['/api/meter_data', 'the administrator', 200],
+    ['/api/meter_data', 'a key for the metrics', 403],
+    ['/api/admin/users', 'an operator by token', 403],
+    ['/metrics', 'nobody', 401],
+    ['/metrics', 'an operator by token', 403],
+    ['/metrics', 'a key for the metrics', 200],
+    ['/metrics', 'a key as password', 200],
+    ['/dashboard/', 'nobody', 401],
+    ['/dashboard/', 'an operator by token', 200],
+    ['/dashboard/', 'an operator by password', 200],
+    ['/dashboard/', 'a wrong password', 401],
+    ['/dashboard/socket.io/?EIO=4&transport=polling', 'nobody', 401],
+    ['/dashboard/socket.io/?EIO=4&transport=polling', 'an operator by token', 200],
+    ['/simulators/payment-provider/anything', 'nobody', 401],
   ];
-  for (const [path, headers, status] of doors)
-    it(`answers ${status} at ${path} to ${/x-api-key|authorization|bearer/i.exec(headers.toString())?.[0] ?? 'nobody'}`, async () => {
-      assert.equal(await statusOf(path, { headers: headers() }), status);
+  for (const [path, who, status] of doors)
+    it(`answers ${status} at ${path} to ${who}`, async () => {
+      assert.equal(await statusOf(path, { headers: logins[who]?.() ?? {} }), status);
     });
 
   it("takes the payment provider's callbacks by their secret alone", async () => {
@@ -197,6 +211,20 @@ describe('npm start in production [S-1]', function () {
       assert.ok(!appliance.output().includes(secret));
   });
 
+  it('tells listeners of signed readings (scripts/test-distributed-websocket.sh)', async () => {
+    const { stdout } = await promisify(execFile)(script, [url], {
+      env: {
+        ...process.env,
+        TOKEN: token,
+        CLIENTS: '5',
+        READINGS: '3',
+        NODE_EXTRA_CA_CERTS: folder.caFile,
+        CURL_CA_BUNDLE: folder.caFile,
+      },
+    });
+    assert.match(stdout, /5 listeners × 3 readings: 0 missed, 0 doubled/);
+  });
+
   it('knows who is at the dashboard: the audit log names people', async () => {
     const browser = await openBrowser();
     try {
@@ -211,7 +239,7 @@ describe('npm start in production [S-1]', function () {
       await page.locator('.mfdf-save').click();
       await page.locator('[data-fact="password"]').waitFor();
       const { rows } = await database.database.query<{ actor: string }>({
-        text: `select actor from audit_log where action = 'device.created'`,
+        text: `select actor from audit_log where action = 'device.created' and subject in (select id::text from devices where meter_id = 'KIOSK1')`,
       });
       assert.deepEqual(rows, [{ actor: operator.email }]);
       // The page asks the API itself, too.
