@@ -29,7 +29,8 @@ export function recent<Found>(
         }),
       );
     pending += 1;
-    const entry = { at: now(), found: load(key) };
+    // Also what `load` throws before it has a promise.
+    const entry = { at: now(), found: (async () => load(key))() };
     entries.delete(key);
     entries.set(key, entry);
     for (const oldest of entries.keys()) {

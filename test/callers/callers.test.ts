@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Callers } from '../../src/callers/callers.js';
 import { acquireCallers } from '../../src/callers/runtime.js';
+import type { Claims } from '../../src/callers/tokens.js';
 import { DomainError } from '../../src/errors.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
@@ -139,6 +140,78 @@ describe('Who calls', () => {
     );
     await Promise.all(refusals);
     assert.ok(performance.now() - from < 1_000, `${performance.now() - from} ms`);
+  });
+
+  it('is at a provider the account of the id or of the verified e-mail, and nobody else', async () => {
+    const byId = await personOf(test.database, { email: 'ida@example.org' });
+    const byEmail = await personOf(test.database, { email: 'emil@example.org' });
+    const out = await personOf(test.database, { email: 'out@example.org' });
+    await set('tokens_from = clock_timestamp()', out);
+    // Providers name people by UUIDs of their own.
+    const theirs = '5f6c7c1e-2b1f-4a7e-8a0b-7f0d3b1c9e21';
+    const expires_at = Date.now() + 60_000;
+    const rows: [claims: Pick<Claims, 'subject' | 'email' | 'issued_at'>, id: string | null][] = [
+      [{ subject: byId, email: null, issued_at: null }, byId],
+      [{ subject: byId.toUpperCase(), email: 'emil@example.org', issued_at: null }, byId],
+      [{ subject: 'auth0|1', email: 'emil@example.org', issued_at: null }, byEmail],
+      [{ subject: theirs, email: 'emil@example.org', issued_at: null }, byEmail],
+      [{ subject: null, email: 'emil@example.org', issued_at: null }, byEmail],
+      [{ subject: theirs, email: null, issued_at: null }, null],
+      [{ subject: 'auth0|1', email: 'nobody@example.org', issued_at: null }, null],
+      [{ subject: 'auth0|1', email: "' or 1=1 --", issued_at: null }, null],
+      [{ subject: 'auth0|1', email: 'emil\0@example.org', issued_at: null }, null],
+      [{ subject: null, email: null, issued_at: null }, null],
+      // Whether it was made before "log out" is not known.
+      [{ subject: out, email: null, issued_at: null }, null],
+      [{ subject: out, email: null, issued_at: Date.now() - 60_000 }, null],
+      [{ subject: out, email: null, issued_at: Date.now() + 2_000 }, out],
+    ];
+    for (const [claims, id] of rows) {
+      const tokens = {
+        ttlSeconds: 60,
+        issue: null,
+        verify: () => Promise.resolve({ ...claims, expires_at }),
+      };
+      const found = callersOn(test.database, { tokens }).identify(bearer('a.b.c'));
+      if (id === null) await assert.rejects(found, isRefused, JSON.stringify(claims));
+      else assert.equal((await found)?.user_id, id, JSON.stringify(claims));
+    }
+  });
+
+  it('is at ours never who an e-mail in the token says', async () => {
+    await personOf(test.database, { email: 'boss@example.org', role: 'admin' });
+    const verify = (): Promise<Claims> =>
+      Promise.resolve({
+        subject: 'x',
+        email: 'boss@example.org',
+        issued_at: Date.now(),
+        expires_at: Date.now() + 60_000,
+      });
+    const tokens = { ...tokensBy(), verify };
+    await assert.rejects(callersOn(test.database, { tokens }).identify(bearer('a.b.c')), isRefused);
+  });
+
+  it('is not known while the database is away: what was true before lets nobody in', async () => {
+    const request = await issue(await personOf(test.database));
+    let isAway = false;
+    const instance = callersOn(test.database, {
+      database: () => {
+        if (isAway) throw new DomainError('DATABASE_UNAVAILABLE', 'Away.');
+        return test.database;
+      },
+    });
+    const codeOf = (): Promise<string> =>
+      instance.identify(request).then(
+        () => 'known',
+        (error: unknown) => (error instanceof DomainError ? error.code : String(error)),
+      );
+    assert.equal(await codeOf(), 'known');
+    isAway = true;
+    await eventually(async () => assert.equal(await codeOf(), 'DATABASE_UNAVAILABLE'), { timeoutMs: 2_000 });
+    // However many have asked meanwhile.
+    await Promise.all(Array.from({ length: 1_500 }, codeOf));
+    isAway = false;
+    assert.equal(await codeOf(), 'known');
   });
 
   it('asks the database once for many calls at a time', async () => {
