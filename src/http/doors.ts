@@ -131,12 +131,17 @@ function renew(
 
 /** Answers a WebSocket request that is not let in; there is no response object yet at that point. */
 export function refuseUpgrade(socket: Duplex, error: DomainError): void {
-  const { status, body } = errorAnswer(error);
+  const { status, headers, body } = errorAnswer(error);
   const text = JSON.stringify(body);
-  socket.end(
-    `HTTP/1.1 ${status} Refused\r\nConnection: close\r\nContent-Type: application/json; charset=utf-8\r\n` +
-      `Content-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
-  );
+  const lines = Object.entries({
+    connection: 'close',
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': Buffer.byteLength(text),
+    // RFC 9110, 11.6.1: how to log in.
+    ...(status === 401 ? { 'www-authenticate': 'Bearer realm="Meterflow"' } : {}),
+    ...headers,
+  }).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.end(`HTTP/1.1 ${status} Refused\r\n${lines.join('')}\r\n${text}`);
 }
 
 function listen(server: Server | TlsServer, plan: DoorPlan, host: string): Promise<void> {

@@ -5,6 +5,7 @@ import { isMockId } from '../devices/mock-id.js';
 import type { Payment } from '../payments/payment.js';
 import type { Reading } from '../readings/reading.js';
 import { isMeterId, type LiveEvent } from './event.js';
+import type { BalanceReason, ConnectionStatus, DataOf, SaidStatus } from './event-data.js';
 
 /** Readings after their commit. */
 export function readingsStored(readings: readonly Reading[]): LiveEvent[] {
@@ -16,7 +17,7 @@ export function readingsStored(readings: readonly Reading[]): LiveEvent[] {
       kwh_amount: energy / 10_000,
       timestamp: new Date(time).toISOString(),
       source,
-    },
+    } satisfies DataOf['MeterReadingSubmitted'],
   }));
 }
 
@@ -31,7 +32,7 @@ export function consumptionApplied(reports: readonly AppliedReport[]): LiveEvent
       reason: 'consumption',
       units: -units / 10_000,
       low,
-    },
+    } satisfies DataOf['BalanceChanged'],
   }));
 }
 
@@ -54,7 +55,7 @@ export function paymentReceived(payment: Payment): LiveEvent[] {
       units,
       paid_at: payment.paid_at,
       received_at,
-    },
+    } satisfies DataOf['PaymentReceived'],
   };
   if (meter_id === null || balance === null) return [received];
   return [received, balanceChanged({ meter_id, balance, units, reason: 'payment', updated_at: received_at })];
@@ -66,12 +67,13 @@ export interface Movement {
   readonly balance: number;
   /** What it gained; negative: lost. */
   readonly units: number | null;
-  readonly reason: 'payment' | 'allocation' | 'reversal' | 'token';
+  readonly reason: Exclude<BalanceReason, 'consumption'>;
   readonly updated_at: string;
 }
 
 export function balanceChanged({ meter_id, balance, updated_at, reason, units }: Movement): LiveEvent {
-  return { event: 'BalanceChanged', data: { meter_id, balance, updated_at, reason, units } };
+  const data = { meter_id, balance, updated_at, reason, units } satisfies DataOf['BalanceChanged'];
+  return { event: 'BalanceChanged', data };
 }
 
 /** What meters say of themselves ([M-3]), of messages that are kept. */
@@ -81,9 +83,12 @@ export function statusesSaid(deliveries: readonly Delivery[]): LiveEvent[] {
     const report = statusOf(delivery);
     if (report === null) return [];
     const { meter_id, status, received_at } = report;
-    return [
-      { event: 'DeviceStatus', data: { meter_id, ...status, at: new Date(received_at).toISOString() } },
-    ];
+    const data = {
+      meter_id,
+      ...status,
+      at: new Date(received_at).toISOString(),
+    } satisfies SaidStatus;
+    return [{ event: 'DeviceStatus', data }];
   });
 }
 
@@ -93,7 +98,13 @@ export function sessionsRecorded(sessions: readonly SessionEvent[]): LiveEvent[]
     const isNews = event === 'connected' || event === 'disconnected';
     if (!isNews || kind !== 'device' || !isMeterId(meter_id)) return [];
     if (isMockId(meter_id)) return [];
-    const data = { meter_id, device_id, status: event, message: reason, at: new Date(at).toISOString() };
+    const data = {
+      meter_id,
+      device_id,
+      status: event,
+      message: reason,
+      at: new Date(at).toISOString(),
+    } satisfies ConnectionStatus;
     return [{ event: 'DeviceStatus', data }];
   });
 }

@@ -14,7 +14,7 @@ export interface Wish extends Selection {
   readonly lastEventId: string | null;
 }
 
-const metersMax = 1_000;
+export const metersMax = 1_000;
 const idLengthMax = 100;
 const fields = ['events', 'meters', 'last_event_id'] as const;
 

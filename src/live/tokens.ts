@@ -1,5 +1,6 @@
 import type { Database } from '../database/database.js';
 import type { LiveEvent } from './event.js';
+import type { DataOf } from './event-data.js';
 import { balanceChanged } from './occurrences.js';
 import { selectInjected } from './token-store.js';
 
@@ -25,10 +26,14 @@ export function createTokenNews(database: Database): TokenNews {
         return tokens.flatMap(({ id, meter_id, injected_units, balance, finished_at, late }) => {
           const units = Number(injected_units);
           const updated_at = finished_at.toISOString();
-          const injected: LiveEvent = {
-            event: 'TokenInjected',
-            data: { injection_id: id, meter_id, injected_units: units, late, finished_at: updated_at },
-          };
+          const data = {
+            injection_id: id,
+            meter_id,
+            injected_units: units,
+            late,
+            finished_at: updated_at,
+          } satisfies DataOf['TokenInjected'];
+          const injected: LiveEvent = { event: 'TokenInjected', data };
           if (balance === null || units === 0) return [injected];
           const moved = { meter_id, balance: Number(balance), units, reason: 'token' as const, updated_at };
           return [injected, balanceChanged(moved)];

@@ -4,6 +4,7 @@ import type { MqttClient } from 'mqtt';
 import { listenTo, type Listener, type Told } from '../live/listener.js';
 import { c2bBody, receiptOf } from '../payments/callbacks.js';
 import { eventually } from '../support/eventually.js';
+import { assertDocumented } from '../support/live-messages.js';
 import { quarter, startHouse, type Device, type House } from './house.js';
 
 const secret = 'the-callback-secret-of-this-test';
@@ -194,6 +195,32 @@ describe('the tab Live: what happens in the house is told on /ws', function () {
     const [told] = await again.hears(1);
     assert.equal(told?.data['kwh_amount'], 3);
     await again.close();
+  });
+
+  it('says of the stream itself what it knows: a choice, a mistake, a gap', async () => {
+    const chooser = await listenTo(`${url}?events=none&last_event_id=nobody's`);
+    chooser.say({ action: 'subscribe', events: ['BalanceChanged'], meters: ['METER001'] });
+    chooser.say({ action: 'subscribe' });
+    chooser.say({ action: 'subscribe', events: 7 });
+    const told = await chooser.hears(4);
+    assert.deepEqual(
+      told.map(({ event }) => event),
+      ['Gap', 'Subscribed', 'Subscribed', 'Error'],
+    );
+    assertDocumented(told);
+    await chooser.close();
+  });
+
+  it('says nothing but what the API document knows [H-20]', () => {
+    assertDocumented(listener.told);
+    const kinds = new Set(listener.told.map(({ event }) => event));
+    assert.deepEqual([...kinds].sort(), [
+      'BalanceChanged',
+      'DeviceStatus',
+      'MeterReadingSubmitted',
+      'PaymentReceived',
+      'TokenInjected',
+    ]);
   });
 
   it('counts them for Prometheus', async () => {

@@ -4,6 +4,7 @@ import type { UnmintedReading, UnmintedWallet } from '../../src/minting/unminted
 import { listenTo, type Listener } from '../live/listener.js';
 import { keepScreenshot, openBrowser, openPage } from '../support/browser.js';
 import { eventually } from '../support/eventually.js';
+import { assertDocumented } from '../support/live-messages.js';
 import { quarter, startHouse, type House } from './house.js';
 
 interface Page<Row> {
@@ -79,6 +80,7 @@ describe('the tab Minting', function () {
     assert.deepEqual([minted.state, minted.request?.id], ['minted', asked.request?.id]);
 
     await eventually(() => assert.equal(listener.told.length, 1));
+    assertDocumented(listener.told);
     const [told] = listener.told;
     assert.deepEqual(told?.data, {
       reading_id: id,

@@ -7,6 +7,7 @@ import { startAppliance, type Appliance } from '../support/appliance.js';
 import { openBrowser, openPage } from '../support/browser.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
+import { assertDocumented } from '../support/live-messages.js';
 import { startRedis, type RedisServer } from '../support/redis.js';
 import { listenTo } from '../live/listener.js';
 import { c2bBody } from '../payments/callbacks.js';
@@ -115,6 +116,7 @@ describe('Two instances of the appliance, one database, one Redis', function () 
     await post(one, '/api/meters/submit-reading', reading(2));
     await eventually(() => there.told.some(({ data }) => data['kwh_amount'] === 2));
     assert.ok(!there.told.some(({ data }) => data['kwh_amount'] === 1));
+    assertDocumented(there.told);
     await Promise.all([here.close(), there.close()]);
   });
 

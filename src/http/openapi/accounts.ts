@@ -98,7 +98,6 @@ export const accountPaths: Paths = {
       operationId: 'logIn',
       tags,
       summary: 'Log in with e-mail and password',
-      security: [],
       description:
         'Five failures of an e-mail from one address lock the two together for 15 minutes, fifty in an hour from wherever lock the e-mail, whether anybody has it or not.',
       requestBody: {

@@ -83,10 +83,7 @@ function asked(schema: string, example: object): { required: true; content: Cont
 }
 
 function answers(meaning: string): Answers {
-  const { 500: _never, ...others } = refusals(['SCHEMA_INVALID'], {
-    body: true,
-    guard: 'unlimited',
-  });
+  const { 500: _never, ...others } = refusals(['SCHEMA_INVALID'], { body: true });
   const forbidden = others['403'];
   const media = forbidden?.content['application/json'];
   return {

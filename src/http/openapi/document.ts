@@ -1,3 +1,4 @@
+import { withAccess } from './access.js';
 import { accountPaths, accountSchemas } from './accounts.js';
 import { deviceKeyPaths, deviceKeySchemas } from './device-keys.js';
 import { anomalyPaths, anomalySchemas } from './anomalies.js';
@@ -6,6 +7,8 @@ import { brokerPaths, brokerSchemas } from './brokers.js';
 import { deviceEventPaths, deviceEventSchemas } from './device-events.js';
 import { devicePaths, deviceSchemas } from './devices.js';
 import { injectionPaths, injectionSchemas } from './injections.js';
+import { livePaths, liveSchemas } from './live.js';
+import { loginSchemes } from './login-schemes.js';
 import { mintingPaths, mintingSchemas } from './minting.js';
 import type { Document, Paths } from './model.js';
 import { moneyPaths, moneySchemas } from './money.js';
@@ -14,6 +17,7 @@ import { paymentPaths, paymentSchemas } from './payments.js';
 import { quarantinePaths, quarantineSchemas } from './quarantine.js';
 import { readingPaths, readingSchemas } from './readings.js';
 import { refusalSchemas } from './refusals.js';
+import { shareRefusals } from './share.js';
 import { statisticsPaths, statisticsSchemas } from './statistics.js';
 import { submissionPaths, submissionSchemas } from './submissions.js';
 
@@ -24,6 +28,29 @@ export type * from './model.js';
  * test/flows/openapi-answers.test.ts.
  */
 export function openApiDocument(version: string): Document {
+  const { paths, responses } = shareRefusals(
+    withAccess(
+      together(
+        devicePaths,
+        deviceKeyPaths,
+        deviceEventPaths,
+        readingPaths,
+        statisticsPaths,
+        anomalyPaths,
+        quarantinePaths,
+        submissionPaths,
+        balancePaths,
+        moneyPaths,
+        paymentPaths,
+        injectionPaths,
+        mintingPaths,
+        accountPaths,
+        brokerPaths,
+        livePaths,
+        operationPaths,
+      ),
+    ),
+  );
   return {
     openapi: '3.1.1',
     info: { title: 'Meterflow', version, description },
@@ -39,30 +66,13 @@ export function openApiDocument(version: string): Document {
       { name: 'Tokens', description: 'Prepaid tokens on their way into meters.' },
       { name: 'Minting', description: 'Readings on their way to the minting service.' },
       { name: 'Accounts', description: 'Who may call: logging in, accounts of people, keys of machines.' },
+      { name: 'Live events', description: 'What happens, as it happens.' },
       { name: 'External broker', description: 'What Mosquitto or EMQX ask.' },
       { name: 'Operation', description: 'Health, metrics, this document.' },
     ],
-    // The demo profile serves everybody on loopback, production asks for a login.
-    security: [{}, { token: [] }, { key: [] }, { login: [] }],
-    paths: together(
-      devicePaths,
-      deviceKeyPaths,
-      deviceEventPaths,
-      readingPaths,
-      statisticsPaths,
-      anomalyPaths,
-      quarantinePaths,
-      submissionPaths,
-      balancePaths,
-      moneyPaths,
-      paymentPaths,
-      injectionPaths,
-      mintingPaths,
-      accountPaths,
-      brokerPaths,
-      operationPaths,
-    ),
+    paths,
     components: {
+      responses,
       schemas: {
         ...deviceSchemas,
         ...deviceKeySchemas,
@@ -79,28 +89,11 @@ export function openApiDocument(version: string): Document {
         ...mintingSchemas,
         ...accountSchemas,
         ...brokerSchemas,
+        ...liveSchemas,
         ...operationSchemas,
         ...refusalSchemas,
       },
-      securitySchemes: {
-        token: {
-          type: 'http',
-          scheme: 'bearer',
-          bearerFormat: 'JWT',
-          description: 'Of a person, from POST /api/auth/token or from your own provider of logins.',
-        },
-        key: {
-          type: 'apiKey',
-          in: 'header',
-          name: 'X-API-Key',
-          description: 'Of a machine, from POST /api/admin/api-keys.',
-        },
-        login: {
-          type: 'http',
-          scheme: 'basic',
-          description: 'Of the administrator, or of an account. In the demo nobody is asked for a login.',
-        },
-      },
+      securitySchemes: loginSchemes,
     },
   };
 }
@@ -115,4 +108,6 @@ function together(...parts: readonly Paths[]): Paths {
 
 const description = `JSON in and out. Every error has the shape \`Error\` and a code that does not change.
 Unknown fields are ignored on input. Answers may have more fields than stand here.
-Energy is in kWh (units) with at most 4 decimals, money has at most 2; times are RFC 3339 in UTC.`;
+Energy is in kWh (units) with at most 4 decimals, money has at most 2; times are RFC 3339 in UTC.
+
+Production asks who you are, as each operation says (**Authorize**). The demo asks nobody, but judges a login that is sent.`;

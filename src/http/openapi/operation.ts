@@ -69,7 +69,7 @@ export const operationPaths: Paths = {
           description: 'Prometheus’ text format.',
           content: { 'text/plain': { schema: Type.String() } },
         },
-        ...refusals([], { guard: 'unlimited' }),
+        ...refusals([]),
       },
     },
   },

@@ -28,40 +28,43 @@ export const refusalSchemas: Schemas = {
   ),
 };
 
-/** What every operation may answer: nobody logged in, a page of another origin, a fault of ours. */
-const always: readonly ErrorCode[] = ['UNAUTHORIZED', 'FORBIDDEN', 'INTERNAL', 'DATABASE_UNAVAILABLE'];
-/** What an `api-guard` answers besides. */
-const ofGuards: readonly ErrorCode[] = ['RATE_LIMITED', 'LOGIN_PROVIDER_UNAVAILABLE'];
+/**
+ * What every guarded operation may answer: no login that holds, not for this caller, too many requests or too many wrong
+ * logins, a fault of ours.
+ */
+const always: readonly ErrorCode[] = [
+  'UNAUTHORIZED',
+  'FORBIDDEN',
+  'RATE_LIMITED',
+  'INTERNAL',
+  'DATABASE_UNAVAILABLE',
+];
+/** Where a provider's key set judges tokens. */
+const ofTokens: readonly ErrorCode[] = ['LOGIN_PROVIDER_UNAVAILABLE'];
 const ofCaptchas: readonly ErrorCode[] = ['CAPTCHA_FAILED', 'CAPTCHA_UNAVAILABLE'];
 /** What reading a JSON body may answer besides. */
 const ofBodies: readonly ErrorCode[] = ['BAD_REQUEST', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE'];
 
 interface Refusing {
   readonly body?: boolean;
-  /** As its guard in the flows says: `open`: anyone comes in; `unlimited`: any number of times. */
-  readonly guard?: 'captcha' | 'open' | 'unlimited';
+  /** As its guard in the flows says; `open`: anyone comes in. */
+  readonly guard?: 'captcha' | 'open';
 }
 
 /** The error answers of an API operation by status, `own` ones and those that all of them share. */
 export function refusals(own: readonly ErrorCode[], { body = false, guard }: Refusing = {}): Answers {
-  const ofGuard = ofGuards.filter(
-    (code) =>
-      code !==
-      (guard === 'open' ? 'LOGIN_PROVIDER_UNAVAILABLE' : guard === 'unlimited' ? 'RATE_LIMITED' : ''),
-  );
   return refusalsOf([
-    ...new Set([
-      ...own,
-      ...(body ? ofBodies : []),
-      ...always,
-      ...ofGuard,
-      ...(guard === 'captcha' ? ofCaptchas : []),
-    ]),
+    ...own,
+    ...(body ? ofBodies : []),
+    ...always,
+    ...(guard === 'open' ? [] : ofTokens),
+    ...(guard === 'captcha' ? ofCaptchas : []),
   ]);
 }
 
 /** Exactly these. */
-export function refusalsOf(which: readonly ErrorCode[]): Answers {
+export function refusalsOf(codesOf: readonly ErrorCode[]): Answers {
+  const which = [...new Set(codesOf)];
   const statuses = [...new Set(which.map((code) => errorStatus[code]))].sort((one, other) => one - other);
   return Object.fromEntries(
     statuses.map((status) => [
@@ -82,7 +85,10 @@ function refusal(status: number, which: readonly ErrorCode[]): Answer {
     content: {
       'application/json': {
         schema: {
-          allOf: [ref('Error'), { properties: { error: { properties: { code: { enum: which } } } } }],
+          allOf: [
+            ref('Error'),
+            { properties: { error: { properties: { code: { type: 'string', enum: which } } } } },
+          ],
         },
         examples: Object.fromEntries(which.map((code) => [code, { value: exampleOf(code) }])),
       },
@@ -99,10 +105,10 @@ const meanings: Readonly<Record<number, string>> = {
   413: 'The body is above 1 MiB, or has too many readings',
   415: 'The body is not JSON',
   422: 'Understood, but refused',
-  429: 'Too many from one address',
+  429: 'Too many of this caller, this address or this device',
   500: 'A fault of ours; the log has the details',
-  502: 'The payment provider refused, or did not answer',
-  503: 'The database is away; try again',
+  502: 'Somebody whom Meterflow asked refused, or did not answer',
+  503: 'Something that is needed is away or busy; try again',
 };
 
 const headers: Readonly<Record<number, Answer['headers']>> = {
