@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
 import { openApiDocument } from '../../src/http/openapi/document.js';
 import { startAppliance, type Appliance } from '../support/appliance.js';
 import { keepScreenshot, openBrowser, openPage, type Browser } from '../support/browser.js';
@@ -6,6 +9,8 @@ import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 import { operationsOf } from '../support/openapi.js';
 
+const run = promisify(execFile);
+const client = resolve(__dirname, '../../docs/client');
 const operations = operationsOf(openApiDocument('0.0.0'));
 
 describe('the API documents in a browser [H-18]', function () {
@@ -63,6 +68,26 @@ describe('the API documents in a browser [H-18]', function () {
       asked.filter((url) => !url.startsWith(`${appliance.url}/`)),
       [],
     );
+  });
+
+  it('make a typed client, whose example works', async () => {
+    const { stdout } = await run(process.execPath, [join(client, 'example.ts')], {
+      env: { ...process.env, BASE_URL: appliance.url },
+      timeout: 60_000,
+    });
+    const told = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.replaceAll(/[\da-f-]{36}/g, 'ID').replaceAll(/\d{4}-\S+Z/g, 'TIME'));
+    assert.deepEqual(told, [
+      'registered ID',
+      'submitted 1.25 kWh: stored',
+      'submitted 1.25 kWh: duplicate',
+      'heard 1.25 kWh of TIME',
+      'refused 422 KWH_OUT_OF_RANGE',
+      'hour TIME 1 reading 1.25 kWh',
+      'removed ID',
+    ]);
   });
 
   it('come under a policy that allows no inline script', async () => {
