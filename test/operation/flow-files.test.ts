@@ -147,6 +147,19 @@ describe('the rules for shipped flows', () => {
       (node) => onType(node, 'meter-mqtt', { host: '10.0.0.1' }),
       /environment/,
     ],
+    [
+      'an http in without a guard',
+      'devices',
+      (node) => onType(node, 'api-guard', { type: 'switch' }),
+      /no api-guard directly behind/,
+    ],
+    [
+      'an http in with something beside its guard',
+      'devices',
+      (node) =>
+        node.type === 'http in' ? { ...node, wires: [[...(node.wires?.[0] ?? []), node.id]] } : node,
+      /no api-guard directly behind/,
+    ],
     ['a missing Catch', 'devices', (node) => onType(node, 'catch', { type: 'complete' }), /0 Catch nodes/],
     ['a node outside of the screen', 'devices', (node) => onType(node, 'catch', { y: 1200 }), /outside/],
     ['a wire to the left', 'readings', (node) => onType(node, 'api-error', { x: 1500 }), /backwards/],
