@@ -1,5 +1,5 @@
-// npm run screenshot – docs/images/{ingestion,dashboard,devices,payments,tokens}.png for the README, from the real thing;
-// `npm run screenshot -- tokens` only the last, which needs no curves.
+// npm run screenshot – docs/images/{ingestion,dashboard,devices,payments,tokens,accounts}.png, from the real thing;
+// `npm run screenshot -- tokens` or `-- accounts` only that one, which needs no curves.
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -20,6 +20,7 @@ async function main(): Promise<void> {
   const browser = await openBrowser();
   try {
     if (process.argv.includes('tokens')) return await pictureOfTokens(browser, appliance);
+    if (process.argv.includes('accounts')) return await pictureOfAccounts(browser, appliance);
     const meter = await newcomersMeter(appliance);
     const dashboard = await openPage(browser, 1360, 850, 2);
     await dashboard.goto(`${appliance.url}/dashboard`);
@@ -32,6 +33,7 @@ async function main(): Promise<void> {
     await delay(3000);
     await payments.screenshot({ path: join(images, 'payments.png') });
     await pictureOfTokens(browser, appliance);
+    await pictureOfAccounts(browser, appliance);
     const editor = await openPage(browser, 1460, 780, 2);
     await openTab(editor, appliance.url, 'Ingestion');
     await editor.mouse.move(700, 500);
@@ -59,6 +61,36 @@ async function pictureOfDevices(browser: Browser, appliance: Appliance): Promise
   await devices.locator('.mfdc-code svg').waitFor();
   await devices.screenshot({ path: join(images, 'devices.png') });
   await devices.close();
+}
+
+/** The people of a small house, and a key that was just made. */
+async function pictureOfAccounts(browser: Browser, appliance: Appliance): Promise<void> {
+  const people = [
+    { email: 'amina@example.org', role: 'admin' },
+    { email: 'counter@example.org', role: 'operator' },
+    { email: 'joseph@example.org', role: 'prosumer' },
+  ];
+  for (const person of people) {
+    const body = JSON.stringify({ ...person, password: 'correct horse, battery staple' });
+    const post = { method: 'POST', headers: { 'content-type': 'application/json' }, body };
+    await fetch(`${appliance.url}/api/admin/users`, post);
+    if (person.role !== 'prosumer') await fetch(`${appliance.url}/api/auth/token`, post);
+  }
+  const page = await openPage(browser, 1360, 640, 2);
+  await page.goto(`${appliance.url}/dashboard/accounts`);
+  await page.locator('[data-email="joseph@example.org"]').waitFor();
+  for (const [name, scopes] of [
+    ['prometheus', ['metrics']],
+    ['grafana', ['live', 'readings:read']],
+  ] as const) {
+    await page.locator('.mfak-add').click();
+    await page.locator('.mfak-form [data-field="name"]').fill(name);
+    for (const scope of scopes) await page.locator(`[data-scope="${scope}"]`).check();
+    await page.locator('.mfak-save').click();
+    await page.locator(`[data-key="${name}"]`).waitFor();
+  }
+  await page.screenshot({ path: join(images, 'accounts.png') });
+  await page.close();
 }
 
 /** Tokens as of a day at the counter, and one that is being typed. */
