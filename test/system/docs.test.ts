@@ -59,6 +59,40 @@ describe('the API documents in a browser [H-18]', function () {
       (await list.locator('.live-responses-table').innerText()).includes('"total": 0'),
     );
     await keepScreenshot(page, 'docs-tried');
+
+    // A key and a token, as the dialog takes them: what is sent is judged, also in the demo.
+    const made = await fetch(`${appliance.url}/api/admin/api-keys`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ name: 'a browser', scopes: ['devices:read'] }),
+    });
+    const { key } = (await made.json()) as { key: string };
+    const sent: Record<string, string>[] = [];
+    page.on('request', (request) => {
+      if (request.url().includes('/devices')) sent.push(request.headers());
+    });
+    const logIn = async (scheme: 'apiKey' | 'bearer', secret: string): Promise<void> => {
+      await page.locator('.btn.authorize').first().click();
+      const form = page.locator('.dialog-ux .auth-container').filter({ hasText: new RegExp(`^${scheme}`) });
+      await form.locator('input').fill(secret);
+      await keepScreenshot(page, `docs-${scheme}`);
+      await form.locator('.authorize').click();
+      await page.locator('.dialog-ux .close-modal').click();
+      await list.locator('.execute').click();
+    };
+    await logIn('apiKey', key);
+    await eventually(() => sent.at(-1)?.['x-api-key'] === key);
+    await eventually(async () =>
+      (await list.locator('.live-responses-table').innerText()).startsWith('Code\tDetails\n200'),
+    );
+    const before = complaints.length;
+    await logIn('bearer', 'no.token.atall');
+    await eventually(() => sent.at(-1)?.['authorization'] === 'Bearer no.token.atall');
+    await eventually(async () =>
+      (await list.locator('.live-responses-table').innerText()).includes('"UNAUTHORIZED"'),
+    );
+    // The browser itself says that a request was refused.
+    assert.match(complaints.splice(before).join(), /401/);
     // A schema, unfolded.
     await page.locator('.models-control').click();
     await page.locator('.models .model-container, .models [class*="json-schema-2020-12"]').first().waitFor();

@@ -110,4 +110,5 @@ const description = `JSON in and out. Every error has the shape \`Error\` and a 
 Unknown fields are ignored on input. Answers may have more fields than stand here.
 Energy is in kWh (units) with at most 4 decimals, money has at most 2; times are RFC 3339 in UTC.
 
-Production asks who you are, as each operation says (**Authorize**). The demo asks nobody, but judges a login that is sent.`;
+Production asks who you are, as each operation says: log in with **Authorize**, in one way, since two that differ are
+refused. The demo asks nobody, but judges a login that is sent.`;
