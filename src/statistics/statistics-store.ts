@@ -145,27 +145,29 @@ const freshPart = `select ${reading} from meter_readings r
 export const isNoMock = `not exists (select from devices d where d.meter_id = o.meter_id and d.mock)
               and not exists (select from mock_devices m where m.id = o.meter_id)`;
 
-/** The readings of a user, each as long as the meter was his; mocks left out. */
+/**
+ * The readings of a user, each as long as the meter was his; mocks left out. The meters are looked up first: joined with
+ * them, the days that are not written down yet would be read as a whole.
+ */
 export async function selectTotals(session: Session, user_id: string): Promise<ReadingTotals> {
-  const { rows: state } = await session.query<{ sealed: string; changed: boolean }>({
+  const { rows: state } = await session.query<{ sealed: string; changed: boolean; meters: string[] }>({
     name: 'statistics-state',
     text: `select (s.sealed_until::timestamp at time zone 'UTC')::text as sealed,
                   exists (select from meter_owners o join meter_stats_changes c on c.meter_id = o.meter_id
-                           where o.user_id = $1::uuid) as changed
+                           where o.user_id = $1::uuid) as changed,
+                  (select coalesce(array_agg(o.meter_id), '{}') from meter_owners o
+                    where o.user_id = $1::uuid and ${isNoMock}) as meters
              from meter_stats_state s`,
     values: [user_id],
   });
   const changed = state[0]?.changed === true;
   const { rows } = await session.query<ReadingTotals>({
-    text: `with owned as (
-             select o.meter_id from meter_owners o
-              where o.user_id = $1::uuid and ${isNoMock}
-           ), total as (
+    text: `with total as (
              select coalesce(sum(p.kwh), 0) as kwh, coalesce(sum(p.minted_kwh), 0) as minted_kwh,
                     coalesce(sum(p.readings), 0) as readings, coalesce(sum(p.minted), 0) as minted
                from (select s.reading_count::bigint as readings, s.total_kwh as kwh, s.minted_count::bigint as minted, s.minted_kwh
-                       from owned join meter_stats_daily s using (meter_id)
-                      where s.user_id = $1::uuid and s.day_bucket < $2::timestamptz
+                       from meter_stats_daily s
+                      where s.meter_id = any($3::text[]) and s.user_id = $1::uuid and s.day_bucket < $2::timestamptz
                         and s.day_bucket >= (select state.kept_from::timestamp at time zone 'UTC' from meter_stats_state state)
                         ${
                           changed
@@ -174,13 +176,13 @@ export async function selectTotals(session: Session, user_id: string): Promise<R
                             : ''
                         }
                       union all
-                     select ${share} from owned join meter_readings r using (meter_id)
-                      where r.user_id = $1::uuid and r.reading_timestamp >= $2::timestamptz
+                     select ${share} from meter_readings r
+                      where r.meter_id = any($3::text[]) and r.user_id = $1::uuid and r.reading_timestamp >= $2::timestamptz
                      ${
                        changed
                          ? `union all
                      select ${share}
-                       from (select distinct n.meter_id, n.day from meter_stats_changes n join owned using (meter_id)) c
+                       from (select distinct n.meter_id, n.day from meter_stats_changes n where n.meter_id = any($3::text[])) c
                       cross join lateral (
                         select m.user_id, m.reading_timestamp, m.kwh_amount, m.minted from meter_readings m
                          where m.meter_id = c.meter_id
@@ -195,7 +197,7 @@ export async function selectTotals(session: Session, user_id: string): Promise<R
                   t.minted_kwh::float8 as minted_kwh, t.readings::float8 as total_readings,
                   (t.readings - t.minted)::float8 as unminted_readings, t.minted::float8 as minted_readings
              from total t`,
-    values: [user_id, state[0]?.sealed],
+    values: [user_id, state[0]?.sealed, state[0]?.meters],
   });
   return rows[0] ?? none;
 }

@@ -44,8 +44,8 @@ function measureTable(wanted: number, questions: number, log: SeriesOptions['log
     const asked = questionsOf(history, questions);
     const neighbours = watchNeighbours([process.pid]);
     const [ours, plain] = [
-      await askCold(server, join(folder, 'ours'), ourApi, asked),
-      await askCold(server, join(folder, 'plain'), plainApi, asked),
+      await askCold(server, join(folder, 'ours'), ourApi, asked, log),
+      await askCold(server, join(folder, 'plain'), plainApi, asked, log),
     ];
     const { cores: othersCores } = neighbours.stop();
     const compared = asked.map(({ name, different }, index) => {
@@ -54,11 +54,6 @@ function measureTable(wanted: number, questions: number, log: SeriesOptions['log
       assert.deepEqual(mine.first, its.first, `${name}: not the same answer`);
       return { question: name, asked: different, ours: coldAndWarm(mine), plain: coldAndWarm(its) };
     });
-    for (const { question, ours: mine, plain: its } of compared)
-      log(
-        `  ${question}: cold p95 ${mine.cold.p95.toFixed(1)} ms, warm ${mine.warm.p95.toFixed(1)} ms; ` +
-          `plain ${its.cold.p95.toFixed(1)} and ${its.warm.p95.toFixed(1)} ms`,
-      );
     const costs = await withDatabase(server, async (database) => ({
       fleet: await fleetOf(database, history, wanted > 20_000_000 ? 1 : 3),
       late: await costOfLate(database, history),
@@ -104,14 +99,26 @@ async function askCold(
   folder: string,
   contestant: ApiContestant,
   questions: readonly SeriesQuestion[],
+  log: SeriesOptions['log'],
 ): Promise<Asked[]> {
   await server.chill();
   await mkdir(folder);
   const house = await contestant.start({ databaseUrl: server.url, folder });
   try {
     const all: Asked[] = [];
-    for (const question of questions)
-      all.push(await ask(house.url, question, { 'x-user-id': userIdOf(0) }, [server.pid, ...house.pids()]));
+    for (const question of questions) {
+      const asked = await ask(house.url, question, { 'x-user-id': userIdOf(0) }, [
+        server.pid,
+        ...house.pids(),
+      ]);
+      const { cold, warm, cpuMs } = coldAndWarm(asked);
+      // At once: a table that took an hour to fill should not be lost to a later question.
+      log(
+        `  ${contestant.name}, ${question.name}: cold p50/p95 ${cold.p50.toFixed(1)}/${cold.p95.toFixed(1)} ms, ` +
+          `warm ${warm.p50.toFixed(1)}/${warm.p95.toFixed(1)} ms, CPU ${cpuMs.toFixed(1)} ms`,
+      );
+      all.push(asked);
+    }
     return all;
   } finally {
     await house.stop();

@@ -69,15 +69,18 @@ export function openQuestions(url: string): Readonly<Record<Question, (asked: As
       list('meter_readings', 'reading_timestamp desc', query, 'meter_id = $1', [id]),
     hourly: async (asked) => found(await buckets('hour', asked)),
     daily: async (asked) => found(await buckets('day', asked)),
-    totals: async ({ user }) =>
-      first(
+    // The meters first, and an array of them: joined with their table, every day would be read as a whole (114 ms, not 5).
+    async totals({ user }) {
+      const meters = await rowsOf(`select meter_id from devices where user_id = $1`, [user]);
+      return first(
         await rowsOf(
           `select coalesce(sum(kwh_amount), 0)::float8 as total_kwh, count(*)::float8 as total_readings,
                   coalesce(sum(kwh_amount) filter (where minted), 0)::float8 as minted_kwh
-             from meter_readings where meter_id in (select meter_id from devices where user_id = $1)`,
-          [user],
+             from meter_readings where meter_id = any($1::text[])`,
+          [meters.map(({ meter_id }) => String(meter_id))],
         ),
-      ),
+      );
+    },
     balance: async ({ id }) =>
       first(
         await rowsOf(
