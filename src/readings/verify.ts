@@ -80,6 +80,18 @@ export function createVerifier(keyring: Keyring, options: VerifierOptions = {}):
     return 'valid';
   }
 
+  /** Whoever has just got another key may sign with it before the news is here: its keys are read once more. */
+  function isDoubtful(
+    { meter_id }: Reading,
+    verdict: Refusal | 'valid',
+    holder: MeterKeys | undefined,
+  ): boolean {
+    if (verdict === 'valid' || verdict.code !== 'SIGNATURE_INVALID' || !keyring.doubt(meter_id)) return false;
+    // It is counted when it is judged again. Without a key nothing was verified.
+    if (holder !== undefined && holder.keys.length > 0) counted.invalid--;
+    return true;
+  }
+
   // prom-client looks labels up by text: once a batch is enough.
   const counted = { valid: 0, invalid: 0 };
   function countedInvalid(refusal: Refusal): Refusal {
@@ -105,11 +117,13 @@ export function createVerifier(keyring: Keyring, options: VerifierOptions = {}):
       wait,
     );
     const slow: { reading: Reading; keys: readonly VerifyingKey[] }[] = [];
+    const doubted: Reading[] = [];
     for (const reading of readings) {
       const holder = holders.get(reading.meter_id);
       if (holder === undefined) throw new Error(`the keys of ${reading.meter_id} were not loaded`);
       const verdict = judge(reading, holder);
       if (verdict === null) slow.push({ reading, keys: holder.keys.filter(isEd25519) });
+      else if (isDoubtful(reading, verdict, holder)) doubted.push(reading);
       else sort(owned(reading, holder), verdict, verdicts);
     }
     const right = await pool.verify(slow.flatMap(jobsOf), wait);
@@ -118,10 +132,12 @@ export function createVerifier(keyring: Keyring, options: VerifierOptions = {}):
       const found = keys.find((_, index) => right[at + index] === true);
       at += keys.length;
       const holder = holders.get(reading.meter_id);
-      sort(owned(reading, holder), sealed(found, holder?.keys ?? []), verdicts);
+      const verdict = sealed(found, holder?.keys ?? []);
+      if (isDoubtful(reading, verdict, holder)) doubted.push(reading);
+      else sort(owned(reading, holder), verdict, verdicts);
     }
     observe(begun);
-    return verdicts;
+    return doubted.length === 0 ? verdicts : both(verdicts, await finish(doubted, wait, begun));
   }
 
   function begin(readings: readonly Reading[], wait: { readonly signal: AbortSignal }): Verification {
@@ -131,7 +147,7 @@ export function createVerifier(keyring: Keyring, options: VerifierOptions = {}):
     for (const reading of readings) {
       const holder = keyring.get(reading.meter_id);
       const verdict = holder === undefined ? null : judge(reading, holder);
-      if (verdict === null) later.push(reading);
+      if (verdict === null || isDoubtful(reading, verdict, holder)) later.push(reading);
       else sort(owned(reading, holder), verdict, verdicts);
     }
     observe(begun);
@@ -143,13 +159,15 @@ export function createVerifier(keyring: Keyring, options: VerifierOptions = {}):
     begin,
     async verify(readings, wait) {
       const { valid, rejected, later } = begin(readings, wait);
-      const rest = await later?.verdicts;
-      return rest === undefined
-        ? { valid, rejected }
-        : { valid: [...valid, ...rest.valid], rejected: [...rejected, ...rest.rejected] };
+      return both({ valid, rejected }, await later?.verdicts);
     },
     close: () => pool.close(),
   };
+}
+
+function both(some: Verdicts, others: Verdicts | undefined): Verdicts {
+  if (others === undefined) return some;
+  return { valid: [...some.valid, ...others.valid], rejected: [...some.rejected, ...others.rejected] };
 }
 
 function open(reading: Reading, holder: MeterKeys, method: AuthMethod): Opening {

@@ -36,7 +36,7 @@ describe('the tab Device keys', function () {
   const codes = async (meterId: string): Promise<unknown[]> =>
     (
       await house.rows(
-        'select part, code from quarantined_messages where meter_id = $1 order by id, part',
+        'select part, code from quarantined_messages where meter_id = $1 order by received_at, part',
         meterId,
       )
     ).map(({ code }) => code);

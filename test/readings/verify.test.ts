@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createSecretKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
-import { openDatabase } from '../../src/database/database.js';
+import { openDatabase, type Database } from '../../src/database/database.js';
 import { createDeviceKeys, type DeviceKeys } from '../../src/devices/keys/device-keys.js';
 import { createKeyring, type Keyring } from '../../src/devices/keys/keyring.js';
 import { masterKey } from '../../src/devices/keys/master-key.js';
@@ -203,6 +203,34 @@ describe('the verifier of signatures', () => {
     assert.deepEqual(await outcomeOf(verifierOf('hmac'), old, fresh), ['valid', 'valid']);
     const minuteLater = verifierOf('hmac', () => Date.now() + 61_000);
     assert.deepEqual(await outcomeOf(minuteLater, old, fresh), ['KEY_EXPIRED', 'valid']);
+  });
+
+  it('takes what a new key signed before the news of it is here, and asks once a second for wrong signatures', async () => {
+    const { meter, secret } = await withHmac();
+    let questions = 0;
+    // As if every notification were late.
+    const deaf = Object.create(test.database, {
+      listen: { value: () => Promise.resolve(() => Promise.resolve()) },
+      query: {
+        value(statement: { text: string }) {
+          if (/from device/.test(statement.text)) questions++;
+          return test.database.query(statement);
+        },
+      },
+    }) as Database;
+    const stale = createKeyring(deaf, key);
+    const verifier = createVerifier(stale, { method: 'hmac' });
+    verifiers.push(verifier);
+    const message = canonicalString(meter, energy, time);
+    assert.deepEqual(await outcomeOf(verifier, reading(meter, hmacSignature(message, secret))), ['valid']);
+    const rotated = await keys.rotate(meter, { grace_seconds: 0 }, caller);
+    const fresh = reading(meter, hmacSignature(message, asSecret(rotated.secret)));
+    const wrong = reading(meter, 'ab'.repeat(32), 1);
+    assert.deepEqual(await outcomeOf(verifier, fresh, wrong), ['valid', 'SIGNATURE_INVALID']);
+    const asked = questions;
+    for (let at = 0; at < 20; at++) assert.deepEqual(await outcomeOf(verifier, wrong), ['SIGNATURE_INVALID']);
+    assert.ok(questions - asked <= 1, `${questions - asked} questions`);
+    await stale.close();
   });
 
   it('refuses a key after rotation days and grace days, not before', async () => {

@@ -37,6 +37,11 @@ export interface Keyring {
   get(meterId: string): MeterKeys | undefined;
   /** Waits as long as the database is away. Rejects when the signal aborts. */
   load(meterIds: readonly string[], wait: { readonly signal: AbortSignal }): Promise<Map<string, MeterKeys>>;
+  /**
+   * No key in memory explains a signature of this meter: the news of another may still be on its way. True: forgotten,
+   * ask `load`; not more than once a second for a meter, whatever it sends.
+   */
+  doubt(meterId: string): boolean;
   /** Notes the use of a key; it is written later, with others. */
   used(keyId: string, at: number): void;
   close(): Promise<void>;
@@ -54,6 +59,7 @@ export interface KeyringOptions {
 const nobody: MeterKeys = { known: false, device_id: null, user_id: null, revoked: false, keys: [] };
 const idsPerQuery = 1_000;
 const queryTimeoutMs = 5_000;
+const doubtEveryMs = 1_000;
 
 export function createKeyring(
   database: Database,
@@ -65,6 +71,8 @@ export function createKeyring(
   const entries = new Map<string, MeterKeys>();
   /** For each load under way, the meters that changed meanwhile: what it read of them may be the old row. */
   const loads = new Set<Set<string | null>>();
+  /** When a meter's keys were doubted last, oldest first. */
+  const doubts = new Map<string, number>();
   const use: KeyUse = createKeyUse(database, lifetime, options.useEveryMs);
   const closing = new AbortController();
   /** The last problem, told once and not for each of ten thousand keys. */
@@ -83,6 +91,17 @@ export function createKeyring(
 
   // Never rejects: while the database is away, the next connection listens.
   const listening = database.listen('device_keys_changed', { handler: forget, reset });
+
+  function doubt(meterId: string): boolean {
+    const now = performance.now();
+    if (now - (doubts.get(meterId) ?? -Infinity) < doubtEveryMs) return false;
+    doubts.delete(meterId);
+    doubts.set(meterId, now);
+    const [oldest] = doubts.keys();
+    if (doubts.size > entriesMax && oldest !== undefined) doubts.delete(oldest);
+    entries.delete(meterId);
+    return true;
+  }
 
   async function read(meterIds: readonly string[]): Promise<[string, MeterKeys][]> {
     const changed = new Set<string | null>();
@@ -150,6 +169,7 @@ export function createKeyring(
       }
       return found;
     },
+    doubt,
     used: (keyId, at) => use.note(keyId, at),
     async close() {
       closing.abort();
