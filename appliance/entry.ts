@@ -105,7 +105,7 @@ export function openEntry({ environment, house, watch, server, isEditors }: Entr
 
   async function admitSocket(request: Request, socket: Duplex, entrance: Entrance): Promise<void> {
     await gate.admit(request, entrance);
-    if (entrance === 'guarded') return;
+    if (entrance === 'guarded' || entrance === 'open') return;
     const timer = setInterval(() => {
       gate.admit(request, entrance).catch((error: unknown) => {
         const isGone = isDomainError(error) && /^(?:UNAUTHORIZED|FORBIDDEN)$/.test(error.code);

@@ -12,12 +12,13 @@ import { passwordLogin, rememberedLogins } from './password-login.js';
 import type { PasswordLogin } from './password-login.js';
 
 /**
- * What somebody wants in to. `guarded`: an `api-guard`, or the gateway of live events, stands behind and judges what
+ * What somebody wants in to. `open`: a guard that asks nobody who he is stands behind; a provider's callback with a login
+ * that is not for us must not be lost. `guarded`: an `api-guard`, or the gateway of live events, stands behind and judges what
  * he may.
  * `dashboard`: operators and admins. `metrics`: keys for it, and admins. `inside`: everything that no guard stands in
  * front of, admins.
  */
-export type Entrance = 'guarded' | 'dashboard' | 'metrics' | 'inside';
+export type Entrance = 'open' | 'guarded' | 'dashboard' | 'metrics' | 'inside';
 
 /** Stands in front of what the flows serve. The editor has a login of its own. */
 export interface Gate {
@@ -77,6 +78,7 @@ export function createGate(parts: GateParts): Gate {
 
   return {
     async admit(request, entrance) {
+      if (entrance === 'open') return;
       const login = passwordLogin(request.headers.authorization);
       // Tokens and keys are for the guard.
       if (entrance === 'guarded' && login === null) return;
@@ -96,7 +98,7 @@ export function createGate(parts: GateParts): Gate {
 }
 
 /** Keys are for what they say: here that is the metrics alone. */
-export function may(caller: KnownCaller, entrance: Exclude<Entrance, 'guarded'>): boolean {
+export function may(caller: KnownCaller, entrance: Exclude<Entrance, 'open' | 'guarded'>): boolean {
   if (caller.scopes !== null) return entrance === 'metrics' && caller.scopes.includes('metrics');
   return entrance === 'dashboard' ? !seesOnlyOwn(caller) : caller.role === 'admin';
 }

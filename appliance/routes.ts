@@ -14,6 +14,8 @@ export interface DeployedNode {
   readonly url?: string;
   readonly method?: string;
   readonly path?: string;
+  /** Whom an api-guard lets in. */
+  readonly who?: string;
   readonly wires?: readonly (readonly string[])[];
 }
 
@@ -30,6 +32,7 @@ export interface Routes {
 /** @param closed production; in the demo everything is open ([S-1]) */
 export function createRoutes({ closed }: { readonly closed: boolean }): Routes {
   let guarded = new Set<string>();
+  let open = new Set<string>();
   let dashboards: readonly string[] = [];
   const told = new Set<string>();
 
@@ -51,6 +54,7 @@ export function createRoutes({ closed }: { readonly closed: boolean }): Routes {
     learn(nodes) {
       const found = guardedRoutes(nodes);
       guarded = found.guarded;
+      open = found.open;
       dashboards = nodes.filter(({ type }) => type === 'ui-base').map(({ path = '/dashboard' }) => path);
       if (!closed) return;
       for (const route of found.bare) {
@@ -65,7 +69,9 @@ export function createRoutes({ closed }: { readonly closed: boolean }): Routes {
       const taker = takerOf(application, method, path)?.route;
       if (!taker?.stack.some(({ handle }) => handle === check))
         return isDashboards(path) ? 'dashboard' : 'inside';
-      if (!guarded.has(routeKey(method, taker.path))) return 'inside';
+      const key = routeKey(method, taker.path);
+      if (!guarded.has(key)) return 'inside';
+      if (open.has(key)) return 'open';
       // Pages of the dashboard ask the API, too: asked for the login that it has, the browser sends it.
       return isBare(request) && isDashboards(pageOf(request)) ? 'dashboard' : 'guarded';
     },
@@ -74,24 +80,28 @@ export function createRoutes({ closed }: { readonly closed: boolean }): Routes {
   };
 }
 
-/** A route is guarded when every `http in` of it leads to guards and to nothing else. */
+/** A route is guarded when every `http in` of it leads to guards and to nothing else; open when these let in anyone. */
 function guardedRoutes(nodes: readonly DeployedNode[]): {
   readonly guarded: Set<string>;
+  readonly open: Set<string>;
   readonly bare: Set<string>;
 } {
   const off = new Set(nodes.filter(({ disabled }) => disabled === true).map(({ id }) => id));
   const runs = nodes.filter(({ d, z = '' }) => d !== true && !off.has(z));
-  const guards = new Set(runs.filter(({ type }) => type === 'api-guard').map(({ id }) => id));
+  const guards = new Map(runs.filter(({ type }) => type === 'api-guard').map(({ id, who }) => [id, who]));
   const guarded = new Set<string>();
+  const asking = new Set<string>();
   const bare = new Set<string>();
   for (const { type, url = '', method = '', wires = [] } of runs) {
     if (type !== 'http in' || url === '') continue;
     const behind = wires.flat();
     const isGuarded = behind.length > 0 && behind.every((id) => guards.has(id));
-    (isGuarded ? guarded : bare).add(routeKey(method, pathOf(url)));
+    const route = routeKey(method, pathOf(url));
+    (isGuarded ? guarded : bare).add(route);
+    if (behind.some((id) => guards.get(id) !== 'anyone')) asking.add(route);
   }
   for (const route of bare) guarded.delete(route);
-  return { guarded, bare };
+  return { guarded, bare, open: new Set([...guarded].filter((route) => !asking.has(route))) };
 }
 
 /** As Node-RED itself makes a path of it. */

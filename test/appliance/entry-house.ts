@@ -63,7 +63,14 @@ export async function startEntry({ closed = true, parts, environment }: EntryOpt
     request.path === '/passed-on' ? next() : who(request, response),
   );
   // As `http in` does.
-  for (const path of ['/api/guarded', '/api/bare', '/dashboard/passed-on', '/devices/:id']) {
+  for (const path of [
+    '/api/guarded',
+    '/api/open',
+    '/api/half-open',
+    '/api/bare',
+    '/dashboard/passed-on',
+    '/devices/:id',
+  ]) {
     httpNode.get(path, [routes.check], who);
     httpNode.post(path, [routes.check], who);
   }

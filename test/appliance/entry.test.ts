@@ -24,6 +24,9 @@ const flows: DeployedNode[] = [
   httpIn('h1', 'get', '/api/guarded', 'g'),
   httpIn('h2', 'get', 'api/bare', 'x'),
   httpIn('h3', 'get', '/devices/:id', 'g'),
+  { id: 'a', type: 'api-guard', who: 'anyone', wires: [['x'], []] },
+  httpIn('h6', 'get', '/api/open', 'a'),
+  httpIn('h7', 'get', '/api/half-open', 'a', 'g'),
   httpIn('h4', 'get', '/:anything', 'g'),
   httpIn('h5', 'get', '/dashboard/passed-on', 'x'),
 ];
@@ -43,6 +46,8 @@ describe('in front of Node-RED, in production [S-1]', () => {
     ['/api/guarded', 'nobody: the guard judges', undefined, 200],
     ['/api/guarded', 'a token: the guard judges', 'Bearer whatever', 200],
     ['/devices/D1', 'nobody', undefined, 200],
+    ['/api/open', "a provider's callback with a login of its own", basic('provider', 'whatever'), 200],
+    ['/api/half-open', 'a wrong login, where one of two guards asks', basic('provider', 'whatever'), 401],
     ['/page', 'nobody', undefined, 200],
     ['/', 'nobody: the editor asks itself', undefined, 200],
     ['/docs/index.html', 'nobody', undefined, 200],
