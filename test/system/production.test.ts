@@ -125,7 +125,9 @@ describe('npm start in production [S-1]', function () {
   it("takes the payment provider's callbacks by their secret alone", async () => {
     const body = { TransID: 'X', BusinessShortCode: '1', BillRefNumber: 'NOBODY', TransAmount: '10' };
     const validation = (secret: string): Promise<number> =>
-      statusOf(`/api/payments/c2b/validation/${secret}`, { method: 'POST', body });
+      statusOf(`/api/payments/c2b/validation/${secret}`, { method: 'POST', body, headers: theirs });
+    // A login of the provider's own is not for us.
+    const theirs = { authorization: `Basic ${Buffer.from('provider:theirs').toString('base64')}` };
     assert.deepEqual([await validation(callbackSecret), await validation('guessed-by-somebody')], [200, 403]);
   });
 
