@@ -3,7 +3,6 @@ import { createServer } from 'node:net';
 import { DomainError } from '../src/errors.js';
 import { portError } from '../src/http/doors.js';
 import type { Environment } from '../src/operation/environment.js';
-import { table } from '../src/operation/environment-table.js';
 import { listens } from '../src/operation/health.js';
 import type { Check } from '../src/operation/health.js';
 import { mqttWays } from '../src/operation/mqtt-ways.js';
@@ -49,7 +48,6 @@ export async function bringUp({ root, environment, progress, closing, stopping }
     for (const way of mqttWays(environment)) await refuseBusyPort(environment.HOST, way);
     warnOfMissingCertificates(environment, progress);
   }
-  tellUnused(environment, progress);
   stopping.throwIfAborted();
 
   const database = await prepareDatabase(environment, closing, progress);
@@ -131,13 +129,6 @@ function refuseBusyPort(host: string, way: MqttWay): Promise<void> {
     probe.once('error', (error) => reject(portError(error, way, host)));
     probe.listen(way.port, host, () => probe.close(() => resolve()));
   });
-}
-
-function tellUnused(environment: Environment, progress: Progress): void {
-  const unused = [...table]
-    .filter(([name, { later }]) => later && environment.explicit.has(name))
-    .map(([name]) => name);
-  if (unused.length > 0) progress.warn(`accepted, but without effect in this version: ${unused.join(', ')}`);
 }
 
 async function brokerProblem(environment: Environment): Promise<string | undefined> {

@@ -131,7 +131,7 @@ function insideOf(environment: Environment, house: House): Express {
 }
 
 /** Both or none: see the rules of the environment. */
-export function httpsFiles(environment: Environment): CertificateFiles | undefined {
+function httpsFiles(environment: Environment): CertificateFiles | undefined {
   const { HTTP_TLS_CERT: certFile, HTTP_TLS_KEY: keyFile } = environment;
   return certFile === undefined || keyFile === undefined ? undefined : { certFile, keyFile };
 }

@@ -8,7 +8,7 @@ export interface Credentials {
 }
 
 /** Tokens of large providers have 2 to 4 KiB. */
-export const credentialBytesMax = 8_192;
+const credentialBytesMax = 8_192;
 
 const keyForm = /^mfk_[\w-]{43}$/;
 /** Three parts of base64url: whatever is nothing else costs no work. */

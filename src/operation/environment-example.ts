@@ -17,14 +17,13 @@ export function envExample(): string {
   return `${[...head, ...sections].join('\n')}\n`;
 }
 
-function entry(name: string, { kind, defaults, meaning, aliases, later }: Variable): string[] {
+function entry(name: string, { kind, defaults, meaning, aliases }: Variable): string[] {
   const notes = [
     `allowed: ${kind.allowed}`,
     ...(aliases.length > 0 ? [`also: ${aliases.join(', ')}`] : []),
     ...(defaults.demo === defaults.production
       ? []
       : [`in production: ${defaults.production ?? '(not set)'}`]),
-    ...(later ? ['checked already, takes effect in a later version'] : []),
   ];
   return ['', `# ${meaning}`, `#   ${notes.join('; ')}`, `#${name}=${defaults.demo ?? ''}`];
 }

@@ -10,8 +10,6 @@ export interface Variable<T = unknown> {
   readonly aliases: readonly string[];
   /** Never printed, neither in an error nor in a log ([S-3]). */
   readonly secret: boolean;
-  /** Read and checked already, without effect in this version. */
-  readonly later: boolean;
   /** Only for the type of the value. */
   readonly value?: T;
 }
@@ -21,7 +19,6 @@ interface Row {
   readonly default?: string | { readonly demo?: string; readonly production?: string };
   readonly aliases?: readonly string[];
   readonly secret?: true;
-  readonly later?: true;
 }
 
 /** Every variable, grouped as in .env.example, which is written from this table. */
@@ -408,6 +405,5 @@ function variable<T>(of: Kind<unknown>, row: Row): Variable<T> {
     meaning: row.meaning,
     aliases: row.aliases ?? [],
     secret: row.secret ?? false,
-    later: row.later ?? false,
   };
 }
