@@ -6,6 +6,7 @@ export interface Served {
   readonly payload: unknown;
   /** 200 when absent. */
   readonly status?: number;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
 /** How a node answers requests, and shows its last answer: `create → 200 in 3 ms`. */
@@ -35,9 +36,10 @@ export function showAnswers(host: Host<string>): Answers {
     async serve(operation, message, emit, work) {
       const begun = performance.now();
       try {
-        const { payload, status = 200 } = await work();
+        const { payload, status = 200, headers } = await work();
+        const result = answer(message, 'result', status, payload);
         show(operation, status, performance.now() - begun);
-        emit({ result: answer(message, 'result', status, payload) });
+        emit({ result: headers === undefined ? result : { ...result, headers } });
       } catch (error) {
         const refused = refusal(message, error);
         show(operation, Number(refused['statusCode']), performance.now() - begun);

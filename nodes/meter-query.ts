@@ -8,10 +8,9 @@ import { balanceOf } from '../src/ledger/balance.js';
 import { statementOf } from '../src/ledger/statement.js';
 import { createReadingQueries, type ReadingQueries } from '../src/readings/queries.js';
 import { createStatistics, type Counted, type Statistics } from '../src/statistics/statistics.js';
-import { showAnswers } from './answers.js';
+import { showAnswers, type Served } from './answers.js';
 import { defineNode } from './define-node.js';
 import type { CacheResource } from './meter-cache.js';
-import { answer, refusal } from './outcome.js';
 import { asksFor, callerOf, chosenOperation, ownerShown, type Request } from './request.js';
 import { textSetting } from './setting.js';
 
@@ -44,22 +43,9 @@ export default function (RED: NodeAPI): void {
           const name = chosenOperation(RED, config, message);
           const question = questions[name];
           if (question === undefined) throw new DomainError('CONFIGURATION', `No question "${name}"`);
-          const begun = performance.now();
-          try {
-            const { payload, headers } = await question(
-              house,
-              asksFor(message),
-              callerOf(message),
-              ownerShown(message),
-            );
-            const result = answer(message, 'result', 200, payload);
-            answers.show(name, 200, performance.now() - begun);
-            emit({ result: headers === undefined ? result : { ...result, headers } });
-          } catch (error) {
-            const refused = refusal(message, error);
-            answers.show(name, Number(refused['statusCode']), performance.now() - begun);
-            emit({ refused });
-          }
+          await answers.serve(name, message, emit, () =>
+            question(house, asksFor(message), callerOf(message), ownerShown(message)),
+          );
         },
       };
     },
@@ -73,12 +59,7 @@ interface House {
   readonly cached: CachedAnswers;
 }
 
-interface Found {
-  readonly payload: unknown;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
-type Question = (house: House, request: Request, caller: Caller, owner: string | null) => Promise<Found>;
+type Question = (house: House, request: Request, caller: Caller, owner: string | null) => Promise<Served>;
 
 const questions: Readonly<Record<string, Question | undefined>> = {
   latest: async ({ readings }, { query }, _, owner) => ({ payload: await readings.latest(query, owner) }),
@@ -95,10 +76,10 @@ const questions: Readonly<Record<string, Question | undefined>> = {
 };
 
 /** The rows alone, as [H-9] has them; how many there are on all pages stands beside them. */
-function counted({ rows, total }: Counted<unknown>): Found {
+function counted({ rows, total }: Counted<unknown>): Served {
   return { payload: rows, headers: { 'X-Total-Count': String(total) } };
 }
 
-function told({ answer: payload, cache }: Asked<unknown>): Found {
+function told({ answer: payload, cache }: Asked<unknown>): Served {
   return cache === null ? { payload } : { payload, headers: { 'X-Cache': cache } };
 }

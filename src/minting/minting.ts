@@ -2,6 +2,7 @@ import type { Database } from '../database/database.js';
 import { audit, type Caller } from '../devices/audit.js';
 import { DomainError, type ErrorDetail } from '../errors.js';
 import { pageRequest, refuseWrong, type ListQuery, type Page } from '../http/page.js';
+import { isUuid } from '../uuid.js';
 import { mintStates, type MintAnswer, type MintRequest, type MintState } from './mint-request.js';
 import { findReading, markMinted, type MintableReading } from './reading-store.js';
 import {
@@ -102,9 +103,7 @@ export function createMinting(
       return { ...found, page: request.page, limit: request.limit };
     },
     async one(id) {
-      const found = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id)
-        ? await selectRequest(database, id)
-        : null;
+      const found = isUuid(id) ? await selectRequest(database, id) : null;
       if (found !== null) return found;
       throw new DomainError(
         'MINT_REQUEST_UNKNOWN',

@@ -147,6 +147,13 @@ describe('payments while something is killed', function () {
   /** [P-6]: what the ledger says is what the meter shows, once the customers draw nothing and all reports are in. */
   async function everyMeterAgrees(): Promise<void> {
     for (const meter of fleet) await meter.command('pause');
+    await metersAgreeWithin(toleratedUnits);
+    // Whoever comes back is told, and then nothing is tolerated.
+    for (const meter of fleet) await meter.command('reboot');
+    await metersAgreeWithin(0);
+  }
+
+  async function metersAgreeWithin(units: number): Promise<void> {
     await eventually(
       async () => {
         for (const meter of fleet) {
@@ -155,7 +162,7 @@ describe('payments while something is killed', function () {
           const ledger = (await answer.json()) as { balance: number };
           assert.equal(buffered, 0, meter_id);
           const difference = Math.abs((balance ?? Infinity) - ledger.balance);
-          assert.ok(difference <= toleratedUnits, `${meter_id}: ${balance}, not ${ledger.balance}`);
+          assert.ok(difference <= units, `${meter_id}: ${balance}, not ${ledger.balance}`);
           assert.equal(meter.state.relay, ledger.balance > 0 ? 'on' : 'off', meter_id);
         }
       },
