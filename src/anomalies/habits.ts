@@ -1,10 +1,12 @@
 import type { Reading } from '../readings/reading.js';
 
 const METERS_MAX = 50_000;
-/** Readings that a meter must have sent before it is judged: six hours of quarters. */
+/** Readings of so many hours, and so many of them, before a meter is judged: the night says nothing of the morning. */
+const KNOWN_MS = 24 * 3_600_000;
 const READINGS_MIN = 24;
-/** How fast a habit follows: half of it is from the last eight hours of quarters. */
-const WEIGHT = 1 / 48;
+/** How fast a habit follows, at most by this per reading: half of it is from the last eight hours. */
+const MEMORY_MS = 12 * 3_600_000;
+const WEIGHT_MAX = 1 / 48;
 /** So many outliers in a row are a new habit, to be learned from the beginning. */
 const OUTLIERS_MAX = 8;
 /** Whole ten-thousandths of a kWh: below this a habit is too small to be left. */
@@ -15,6 +17,9 @@ interface Habit {
   /** Mean distance from the mean. */
   spread: number;
   readings: number;
+  /** Of the oldest and the newest reading that it was learned from, Unix ms. */
+  oldestTime: number;
+  newestTime: number;
   outliersInRow: number;
   /** When it was last heard, Unix ms. */
   heard: number;
@@ -31,15 +36,17 @@ export class Habits {
   ) {}
 
   /** Returns what it usually uses, in ten-thousandths, when this reading is far beyond; else null. */
-  hear({ meter_id, energy }: Reading, now: number): number | null {
+  hear({ meter_id, energy, time }: Reading, now: number): number | null {
     const habit = this.meters.get(meter_id) ?? this.meet(meter_id, now);
     habit.heard = now;
     habit.isSilent = false;
     const { mean, spread } = habit;
     const limit = Math.max(ENERGY_MIN, mean + this.outlierTimes * Math.max(spread, mean / 4));
-    if (habit.readings < READINGS_MIN || energy <= limit) {
+    const known = Math.max(time, habit.newestTime) - habit.oldestTime;
+    const isKnown = habit.readings >= READINGS_MIN && known >= KNOWN_MS;
+    if (!isKnown || energy <= limit) {
       habit.outliersInRow = 0;
-      this.learn(habit, energy);
+      this.learn(habit, energy, time);
       return null;
     }
     habit.outliersInRow += 1;
@@ -81,14 +88,20 @@ export class Habits {
       const oldest = this.meters.keys().next();
       if (oldest.done !== true) this.meters.delete(oldest.value);
     }
-    const habit = { mean: 0, spread: 0, readings: 0, outliersInRow: 0, heard, isSilent: false };
+    const times = { oldestTime: 0, newestTime: 0, heard };
+    const habit = { mean: 0, spread: 0, readings: 0, outliersInRow: 0, isSilent: false, ...times };
     this.meters.set(meter_id, habit);
     return habit;
   }
 
-  private learn(habit: Habit, energy: number): void {
+  /** However often a meter sends: what counts is the time that a reading stands for. */
+  private learn(habit: Habit, energy: number, time: number): void {
     habit.readings += 1;
-    const weight = Math.max(WEIGHT, 1 / habit.readings);
+    if (habit.readings === 1) Object.assign(habit, { oldestTime: time, newestTime: time });
+    const elapsed = Math.max(0, time - habit.newestTime);
+    habit.newestTime = Math.max(habit.newestTime, time);
+    habit.oldestTime = Math.min(habit.oldestTime, time);
+    const weight = Math.max(Math.min(WEIGHT_MAX, elapsed / MEMORY_MS), 1 / habit.readings);
     habit.spread += weight * (Math.abs(energy - habit.mean) - habit.spread);
     habit.mean += weight * (energy - habit.mean);
     if (habit.readings === 1) habit.spread = 0;

@@ -3,6 +3,7 @@ import { createAnomalies } from '../../src/anomalies/anomalies.js';
 import type { Noticed } from '../../src/anomalies/anomaly.js';
 import { createAnomalyWatch, type AnomalyWatch } from '../../src/anomalies/watch.js';
 import type { SessionEvent } from '../../src/broker/delivery.js';
+import { energyOf, quarterIndex, quarterMs } from '../../src/mocks/load-profile.js';
 import type { Reading, Rejection } from '../../src/readings/reading.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
@@ -18,8 +19,12 @@ describe('The watch for anomalies [H-23]', () => {
     watch = createAnomalyWatch({ now: () => now });
   });
 
+  /** A reading each quarter hour, and the clock goes on as they do. */
   function uses(meter: string, ...energies: number[]): void {
-    watch.stored(energies.map((energy) => reading(meter, energy)));
+    for (const energy of energies) {
+      watch.stored([reading(meter, energy, now)]);
+      if (energies.length > 1) now += 15 * minute;
+    }
   }
 
   const day = (energy: number): number[] => Array.from({ length: 96 }, (_, n) => energy + (n % 7) * 100);
@@ -31,11 +36,42 @@ describe('The watch for anomalies [H-23]', () => {
     assert.deepEqual(kinds(watch.take()), [['consumption_outlier', 'METER001', 1]]);
   });
 
-  it('judges no meter before it knows 24 readings, and none by another', () => {
+  it('judges no meter before it knows a day of it, and none by another', () => {
     uses('BIG', ...day(400_000));
-    uses('METER001', ...day(2_500).slice(0, 20), 800_000);
+    uses('METER001', ...day(2_500).slice(1), 800_000);
     assert.deepEqual(watch.take(), []);
+    uses('METER002', ...day(2_500), 800_000);
+    assert.deepEqual(kinds(watch.take()), [['consumption_outlier', 'METER002', 1]]);
   });
+
+  it('judges by 24 readings at least', () => {
+    const hours = (meter: string, count: number): void => {
+      for (let n = 0; n < count; n++) watch.stored([reading(meter, 2_500, start + n * 80 * minute)]);
+      watch.stored([reading(meter, 800_000, start + 48 * 60 * minute)]);
+    };
+    hours('METER001', 23);
+    hours('METER002', 24);
+    assert.deepEqual(kinds(watch.take()), [['consumption_outlier', 'METER002', 1]]);
+  });
+
+  for (const kind of ['household', 'shop', 'mill'] as const) {
+    for (const [every, step] of [
+      ['quarter hour', quarterMs],
+      ['half minute', 30_000],
+    ] as const) {
+      it(`takes a ${kind}’s days for ordinary, a reading each ${every}, at whatever hour the first one came`, () => {
+        for (let hour = 0; hour < 24; hour++) {
+          const meterId = `M${hour}`;
+          const load = { seed: 1, meterId, kind, scale: 1 };
+          for (let at = start + hour * 60 * minute; at < start + (hour + 60) * 60 * minute; at += step) {
+            const energy = Math.round((energyOf(load, quarterIndex(at)) * step) / quarterMs);
+            watch.stored([reading(meterId, Math.max(1, energy), at)]);
+          }
+        }
+        assert.deepEqual(watch.take(), []);
+      });
+    }
+  }
 
   it('takes eight outliers in a row for a new habit', () => {
     uses('METER001', ...day(2_500), ...Array.from({ length: 40 }, () => 90_000));
@@ -288,9 +324,9 @@ function kinds(list: readonly Noticed[]): unknown[] {
     .sort(([one], [other]) => one.localeCompare(other));
 }
 
-function reading(meter_id: string, energy: number): Reading {
+function reading(meter_id: string, energy: number, time = start): Reading {
   const place = { delivery: 0, part: 0, device_id: meter_id, user_id: null, topic: '', qos: 1 } as const;
-  return { ...place, meter_id, energy, time: start, source: 'mqtt', received_at: start };
+  return { ...place, meter_id, energy, time, source: 'mqtt', received_at: start };
 }
 
 function rejection(meter_id: string, code: string): Rejection {
