@@ -1,7 +1,8 @@
 /**
  * When a meter asks for its balance ([M-5]): at every connect until a command comes, and once more after a command that
  * came while reports were between meter and ledger. Nobody can tell whether its balance counts those; asked again when
- * all are acknowledged, the ledger's answer does.
+ * all are acknowledged, the ledger's answer does. Nor can anybody tell an answer from another command that set out
+ * earlier, so that the last word is one that came long enough after the last acknowledgement.
  */
 export interface BalanceAsking {
   connected(now: number): void;
@@ -38,9 +39,11 @@ export function createBalanceAsking(): BalanceAsking {
       isAcknowledgedSinceAsked = true;
     },
     taken(now, unsure) {
-      const isRecent = isAcknowledgedSinceAsked && now - acknowledgedAt < travelMs;
+      const isRecent = now - acknowledgedAt < travelMs;
       wanted = unsure > 0 || isRecent ? 'when settled' : 'no';
-      askAt = Math.max(now, askedAt + againMs);
+      // Asked already: this may be the answer. If it was not, the next one is.
+      const patientAt = unsure > 0 || isAcknowledgedSinceAsked ? now : acknowledgedAt + travelMs;
+      askAt = Math.max(patientAt, askedAt + againMs);
       pauseMs = pauseMinMs;
     },
     isDue(now, unsure) {

@@ -33,8 +33,19 @@ describe('When a meter asks for its balance', () => {
     assert.equal(asking.isDue(2 * second, 1), false);
     asking.acknowledged(3 * second);
     assert.equal(asking.isDue(3 * second, 0), true);
-    asking.taken(3.1 * second, 0);
-    assert.equal(asking.isDue(60 * second, 0), false);
+  });
+
+  it('a last time when the answer may have been another command, sent before the last acknowledgement', () => {
+    const asking = createBalanceAsking();
+    asking.taken(0, 1);
+    asking.acknowledged(second);
+    assert.equal(asking.isDue(second, 0), true);
+    // The request got lost, and this set out before the report was counted.
+    asking.taken(1.1 * second, 0);
+    assert.equal(asking.isDue(5.9 * second, 0), false);
+    assert.equal(asking.isDue(6 * second, 0), true);
+    asking.taken(6.1 * second, 0);
+    assert.equal(asking.isDue(3_600 * second, 0), false);
   });
 
   it('once more after a command that may have been sent before the last acknowledgement', () => {

@@ -18,6 +18,8 @@ export interface MeteredHouse {
   readonly backend: MqttClient;
   /** What the meter said on `smartmeter/METER001/…`, without that prefix. */
   readonly said: Said[];
+  /** Timestamps of the balance commands that the broker has passed on. */
+  readonly commanded: Set<number>;
   readonly log: string[];
   /** The meter's clock. It stands still unless moved. */
   time: number;
@@ -41,6 +43,7 @@ export async function startMeteredHouse(): Promise<MeteredHouse> {
     test,
     backend,
     said: [],
+    commanded: new Set(),
     log: [],
     time: noon,
     meter(options = {}) {
@@ -78,9 +81,9 @@ export async function startMeteredHouse(): Promise<MeteredHouse> {
     },
   };
   backend.on('message', (topic, payload, { qos }) => {
-    if (topic === `${prefix}command/balance`) return;
     const said = JSON.parse(payload.toString()) as Record<string, unknown>;
-    house.said.push({ topic: topic.replace(prefix, ''), qos, payload: said });
+    if (topic === `${prefix}command/balance`) house.commanded.add(Number(said['timestamp']));
+    else house.said.push({ topic: topic.replace(prefix, ''), qos, payload: said });
   });
   await backend.subscribeAsync(['smartmeter/+/#', 'devices/+/#'], { qos: 1 });
   return house;

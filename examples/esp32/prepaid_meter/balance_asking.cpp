@@ -19,9 +19,11 @@ void BalanceAsking::acknowledged(int64_t now) {
 }
 
 void BalanceAsking::taken(int64_t now, bool isSent) {
-  const bool isRecent = isAcknowledgedSinceAsked_ && now - acknowledgedAt_ < kTravelMs;
+  const bool isRecent = now - acknowledgedAt_ < kTravelMs;
   wanted_ = isSent || isRecent ? Wanted::whenSettled : Wanted::no;
-  askAt_ = now > askedAt_ + kAgainMs ? now : askedAt_ + kAgainMs;
+  /* Asked already: this may be the answer. If it was not, the next one is. */
+  const int64_t patientAt = isSent || isAcknowledgedSinceAsked_ ? now : acknowledgedAt_ + kTravelMs;
+  askAt_ = patientAt > askedAt_ + kAgainMs ? patientAt : askedAt_ + kAgainMs;
   pause_ = kPauseLeastMs;
 }
 

@@ -5,7 +5,9 @@
 /*
  * When the meter asks for its balance ([M-5]): at every connect until a command comes, and once more after a command
  * that came while a report was between meter and ledger. Nobody can tell whether its balance counts that report; asked
- * again when it is acknowledged, the ledger's answer does. Times in ms since the start.
+ * again when it is acknowledged, the ledger's answer does. Nor can anybody tell an answer from another command that set
+ * out earlier, so that the last word is one that came long enough after the last acknowledgement. Times in ms since the
+ * start.
  */
 class BalanceAsking {
  public:
