@@ -4,6 +4,7 @@ import type { Database } from '../src/database/database.js';
 import type { DeviceKeys } from '../src/devices/keys/device-keys.js';
 import { createRegistry } from '../src/devices/registry.js';
 import { DomainError } from '../src/errors.js';
+import { findUser } from '../src/http/callers-store.js';
 import { createVirtualFleet, type VirtualFleet } from '../src/mocks/virtual-fleet.js';
 import { meterCommands, type MeterCommand } from '../src/mocks/virtual-meter-state.js';
 import type { MqttLink } from '../src/mqtt/link.js';
@@ -17,6 +18,7 @@ interface Config extends NodeDef {
   keyring: string;
   count: string;
   prefix: string;
+  owner: string;
   seed: string;
   backfillHours: string;
   telemetrySeconds: string;
@@ -46,7 +48,8 @@ export default function (RED: NodeAPI): void {
         host.status('idle', 'off: no virtual meters wanted');
         return {};
       }
-      const registry = createRegistry(host.use<Database>(config.database, 'database'));
+      const database = host.use<Database>(config.database, 'database');
+      const owner = textSetting(config.owner, '');
       const { host: broker, port, tls, trust } = host.use<MqttLink>(config.mqtt, 'broker');
       const { node } = host;
       const log = {
@@ -58,7 +61,8 @@ export default function (RED: NodeAPI): void {
       const fleet = createVirtualFleet({
         ...settings,
         ...signing,
-        registry,
+        registry: createRegistry(database),
+        owner: owner === '' ? undefined : () => findUser(database, { name: owner }),
         mqtt: { host: broker, port, tls, trust },
         log,
       });

@@ -35,6 +35,7 @@ export interface FleetDeviceInput {
 }
 interface FleetCaller {
   readonly name: string;
+  readonly user_id?: string | null;
 }
 
 export interface VirtualFleetOptions {
@@ -43,6 +44,8 @@ export interface VirtualFleetOptions {
   readonly prefix: string;
   readonly seed: number;
   readonly registry: FleetRegistry;
+  /** The user id of who owns the meters that are registered now; null: nobody. */
+  readonly owner?: (() => Promise<string | null>) | undefined;
   /** With it two of every six meters sign their readings, one by HMAC and one by Ed25519. */
   readonly keys?: SigningKeys;
   readonly mqtt: Omit<MeterConnection, 'username' | 'password'>;
@@ -80,7 +83,7 @@ export interface VirtualFleet {
 
 /** A number of the STS world with a right check digit, so that the demo can be asked by DRN as well ([T-4]). */
 const firstDrn = '09000030529';
-const caller: FleetCaller = { name: 'virtual-meter' };
+const caller = { name: 'virtual-meter' };
 const places = [
   'Kibera',
   'Kawangware',
@@ -170,7 +173,7 @@ async function admit(options: VirtualFleetOptions, number: number): Promise<Virt
 }
 
 async function credentialsOf(
-  { registry, seed }: VirtualFleetOptions,
+  { registry, owner, seed }: VirtualFleetOptions,
   meterId: string,
   number: number,
 ): Promise<{ device: FleetDevice; password: string }> {
@@ -185,11 +188,12 @@ async function credentialsOf(
     name: `${titles[loadOf(seed, meterId).kind]} ${number}`,
     location: places[(number - 1) % places.length] ?? 'Nairobi',
   };
+  const registrant: FleetCaller = { ...caller, user_id: (await owner?.()) ?? null };
   const withDrn =
     number === 1
-      ? await unless('DRN_TAKEN', registry.create({ ...input, drn: firstDrn }, caller))
+      ? await unless('DRN_TAKEN', registry.create({ ...input, drn: firstDrn }, registrant))
       : undefined;
-  const { device, mqtt_password } = withDrn ?? (await registry.create(input, caller));
+  const { device, mqtt_password } = withDrn ?? (await registry.create(input, registrant));
   return { device, password: mqtt_password };
 }
 

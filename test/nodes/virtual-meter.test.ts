@@ -6,10 +6,22 @@ import { startFlow, stopFlow } from './flow.js';
 
 describe('virtual-meter and activity-window', () => {
   let test: TestDatabase;
+  let ann: string;
   before(async () => {
     test = await createTestDatabase();
+    const made = await test.database.query<{ id: string }>({
+      text: `insert into users (email, role) values ('ann@example.org', 'prosumer') returning id`,
+    });
+    ann = made.rows[0]?.id ?? assert.fail('an account');
   });
   after(() => test.drop());
+
+  async function owners(): Promise<unknown[]> {
+    const { rows } = await test.database.query<{ user_id: string | null }>({
+      text: 'select user_id from devices order by meter_id',
+    });
+    return rows.map(({ user_id }) => user_id);
+  }
   afterEach(() => stopFlow());
 
   const flow = (port: number, count: string): Parameters<typeof startFlow>[0] => [
@@ -30,6 +42,7 @@ describe('virtual-meter and activity-window', () => {
       mqtt: 'mqtt',
       count,
       prefix: 'DEMO',
+      owner: 'ann@example.org',
       seed: '1',
       backfillHours: '2',
       telemetrySeconds: '1',
@@ -83,6 +96,8 @@ describe('virtual-meter and activity-window', () => {
     });
     assert.ok(running.received('states').length > 0);
     await stopFlow();
+
+    assert.deepEqual(await owners(), [ann, ann]);
 
     const again = await startFlow(flow(await freePort(), '2'));
     await eventually(() => {

@@ -111,6 +111,21 @@ describe('a newcomer with a browser', function () {
     }
   });
 
+  it('sees what the virtual meters have to be minted, by the wallet of the demo [H-16]', async () => {
+    const minting = await page(1440, 900);
+    await minting.goto(`${house.appliance.url}/dashboard/minting`);
+    try {
+      const wallet = minting.locator('[data-wallet^="DemoWa11et"]');
+      await eventually(
+        async () => assert.match(await wallet.innerText(), new RegExp(`\\s${virtualMeters}\\s+\\d{2,}\\s`)),
+        { timeoutMs: 30_000, intervalMs: 200 },
+      );
+    } finally {
+      await keepScreenshot(minting, 'dashboard-minting');
+      await minting.close();
+    }
+  });
+
   it('sees the own reading at once, and the second among the refused as TOO_CLOSE', async () => {
     const dashboard = await page(1440, 900);
     await dashboard.goto(`${house.appliance.url}/dashboard`);
