@@ -6,7 +6,7 @@ import { DomainError } from '../src/errors.js';
 import { showAnswers, type Served } from './answers.js';
 import { defineNode, type Message } from './define-node.js';
 import type { CallersResource } from './meter-callers.js';
-import { asksFor, callerOf, chosenOperation, type Request } from './request.js';
+import { asksFor, callerOf, operationOf, type Request } from './request.js';
 
 interface Config extends NodeDef {
   callers: string;
@@ -31,9 +31,7 @@ export default function (RED: NodeAPI): void {
       const answers = showAnswers(host);
       return {
         async input(message, emit) {
-          const name = chosenOperation(RED, config, message);
-          const operation = operations[name];
-          if (operation === undefined) throw new DomainError('CONFIGURATION', `No operation "${name}"`);
+          const { name, operation } = operationOf(RED, config, message, operations);
           await answers.serve(name, message, emit, async () => {
             // Also without a guard in front: widgets of the dashboard have none.
             const caller = adminOf(message);
@@ -52,7 +50,7 @@ interface Desk {
 
 type Operation = (desk: Desk, request: Request, caller: Caller) => Promise<Served>;
 
-const operations: Readonly<Record<string, Operation | undefined>> = {
+const operations: Readonly<Record<string, Operation>> = {
   'list-users': async ({ users }, { query }) => ({ payload: await users.list(query) }),
   'show-user': async ({ users }, { id }) => ({ payload: await users.one(id) }),
   'add-user': async ({ users }, { body }, caller) => ({

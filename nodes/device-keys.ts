@@ -2,11 +2,10 @@ import type { NodeAPI, NodeDef } from 'node-red';
 import type { Caller } from '../src/devices/audit.js';
 import type { DeviceKeys } from '../src/devices/keys/device-keys.js';
 import { createRequestLimit } from '../src/devices/keys/request-limit.js';
-import { DomainError } from '../src/errors.js';
 import { showAnswers } from './answers.js';
 import { defineNode } from './define-node.js';
 import type { KeyringResource } from './meter-keyring.js';
-import { asksFor, callerOf, chosenOperation, type Request } from './request.js';
+import { asksFor, callerOf, operationOf, type Request } from './request.js';
 import { numberSetting, textSetting } from './setting.js';
 
 interface Config extends NodeDef {
@@ -27,9 +26,7 @@ export default function (RED: NodeAPI): void {
       const answers = showAnswers(host);
       return {
         async input(message, emit) {
-          const name = chosenOperation(RED, config, message);
-          const operation = operations[name];
-          if (operation === undefined) throw new DomainError('CONFIGURATION', `No operation "${name}"`);
+          const { name, operation } = operationOf(RED, config, message, operations);
           await answers.serve(name, message, emit, async () => {
             const caller = callerOf(message);
             // The limit is for strangers of the API; a message of a flow or of the dashboard is the house's own.
@@ -51,7 +48,7 @@ interface Operation {
   run(keys: DeviceKeys, request: Request, caller: Caller): Promise<unknown>;
 }
 
-const operations: Readonly<Record<string, Operation | undefined>> = {
+const operations: Readonly<Record<string, Operation>> = {
   register: { status: 201, isLimited: true, run: (keys, { body }, caller) => keys.register(body, caller) },
   rotate: {
     status: 200,

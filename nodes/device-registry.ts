@@ -1,10 +1,9 @@
 import type { NodeAPI, NodeDef } from 'node-red';
 import type { Database } from '../src/database/database.js';
 import { createRegistry, type Caller, type Registry } from '../src/devices/registry.js';
-import { DomainError } from '../src/errors.js';
 import { defineNode } from './define-node.js';
 import { showAnswers } from './answers.js';
-import { asksFor, callerOf, chosenOperation, ownerShown, type Request } from './request.js';
+import { asksFor, callerOf, operationOf, ownerShown, type Request } from './request.js';
 
 interface Config extends NodeDef {
   database: string;
@@ -22,9 +21,7 @@ export default function (RED: NodeAPI): void {
       const answers = showAnswers(host);
       return {
         async input(message, emit) {
-          const name = chosenOperation(RED, config, message);
-          const operation = operations[name];
-          if (operation === undefined) throw new DomainError('CONFIGURATION', `No operation "${name}"`);
+          const { name, operation } = operationOf(RED, config, message, operations);
           await answers.serve(name, message, emit, async () => ({
             payload: await operation(registry, asksFor(message), callerOf(message), ownerShown(message)),
           }));
@@ -41,7 +38,7 @@ type Operation = (
   owner: string | null,
 ) => Promise<unknown>;
 
-const operations: Readonly<Record<string, Operation | undefined>> = {
+const operations: Readonly<Record<string, Operation>> = {
   async create(registry, { body }, caller) {
     const { device, mqtt_password } = await registry.create(body, caller);
     return { ...device, mqtt_password };

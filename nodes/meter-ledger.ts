@@ -1,11 +1,10 @@
 import type { NodeAPI, NodeDef } from 'node-red';
 import type { Database } from '../src/database/database.js';
 import type { Caller } from '../src/devices/audit.js';
-import { DomainError } from '../src/errors.js';
 import { createLedgerDesk, type LedgerDesk } from '../src/ledger/desk.js';
 import { showAnswers } from './answers.js';
 import { defineNode } from './define-node.js';
-import { asksFor, callerOf, chosenOperation, ownerShown, type Request } from './request.js';
+import { asksFor, callerOf, operationOf, ownerShown, type Request } from './request.js';
 import { numberSetting } from './setting.js';
 
 interface Config extends NodeDef {
@@ -27,9 +26,7 @@ export default function (RED: NodeAPI): void {
       const answers = showAnswers(host);
       return {
         async input(message, emit) {
-          const name = chosenOperation(RED, config, message);
-          const operation = operations[name];
-          if (operation === undefined) throw new DomainError('CONFIGURATION', `No operation "${name}"`);
+          const { name, operation } = operationOf(RED, config, message, operations);
           const status = created.has(name) ? 201 : 200;
           await answers.serve(name, message, emit, async () => ({
             payload: await operation(desk, asksFor(message), callerOf(message), ownerShown(message)),
@@ -50,7 +47,7 @@ type Operation = (
 
 const created: ReadonlySet<string> = new Set(['add-tariff', 'charge']);
 
-const operations: Readonly<Record<string, Operation | undefined>> = {
+const operations: Readonly<Record<string, Operation>> = {
   balance: (desk, { id }) => desk.balance(id),
   statement: (desk, { id, query }) => desk.statement(id, query),
   history: (desk, { id, query }) => desk.history(id, query),

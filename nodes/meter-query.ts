@@ -3,7 +3,6 @@ import { cachedAnswers, type CachedAnswers } from '../src/cache/answers.js';
 import type { Asked } from '../src/cache/cache.js';
 import type { Database } from '../src/database/database.js';
 import type { Caller } from '../src/devices/audit.js';
-import { DomainError } from '../src/errors.js';
 import { balanceOf } from '../src/ledger/balance.js';
 import { statementOf } from '../src/ledger/statement.js';
 import { createReadingQueries, type ReadingQueries } from '../src/readings/queries.js';
@@ -11,7 +10,7 @@ import { createStatistics, type Counted, type Statistics } from '../src/statisti
 import { showAnswers, type Served } from './answers.js';
 import { defineNode } from './define-node.js';
 import type { CacheResource } from './meter-cache.js';
-import { asksFor, callerOf, chosenOperation, ownerShown, type Request } from './request.js';
+import { asksFor, callerOf, operationOf, ownerShown, type Request } from './request.js';
 import { textSetting } from './setting.js';
 
 interface Config extends NodeDef {
@@ -40,9 +39,7 @@ export default function (RED: NodeAPI): void {
       const answers = showAnswers(host);
       return {
         async input(message, emit) {
-          const name = chosenOperation(RED, config, message);
-          const question = questions[name];
-          if (question === undefined) throw new DomainError('CONFIGURATION', `No question "${name}"`);
+          const { name, operation: question } = operationOf(RED, config, message, questions);
           await answers.serve(name, message, emit, () =>
             question(house, asksFor(message), callerOf(message), ownerShown(message)),
           );
@@ -61,7 +58,7 @@ interface House {
 
 type Question = (house: House, request: Request, caller: Caller, owner: string | null) => Promise<Served>;
 
-const questions: Readonly<Record<string, Question | undefined>> = {
+const questions: Readonly<Record<string, Question>> = {
   latest: async ({ readings }, { query }, _, owner) => ({ payload: await readings.latest(query, owner) }),
   'latest-of': async ({ cached }, { id }) => told(await cached.latestOf(id)),
   range: async ({ cached }, { id, query }) => told(await cached.range(id, query)),

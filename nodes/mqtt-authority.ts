@@ -2,14 +2,13 @@ import type { NodeAPI, NodeDef } from 'node-red';
 import type { SessionEvent } from '../src/broker/delivery.js';
 import type { Database } from '../src/database/database.js';
 import { createDirectory } from '../src/devices/principals.js';
-import { DomainError } from '../src/errors.js';
 import { createAuthority, type Authority, type Verdict } from '../src/mqtt/authority.js';
 import { deniedSession } from '../src/mqtt/denied-session.js';
 import { loginQuestion, readsBody, topicQuestion } from '../src/mqtt/questions.js';
 import { defineNode, type Message } from './define-node.js';
 import { showAnswers } from './answers.js';
 import { answer } from './outcome.js';
-import { chosenOperation } from './request.js';
+import { operationOf } from './request.js';
 
 interface Config extends NodeDef {
   database: string;
@@ -28,9 +27,7 @@ export default function (RED: NodeAPI): void {
       const answers = showAnswers(host);
       return {
         async input(message, emit) {
-          const name = chosenOperation(RED, config, message);
-          const decide = operations[name];
-          if (decide === undefined) throw new DomainError('CONFIGURATION', `No operation "${name}"`);
+          const { name, operation: decide } = operationOf(RED, config, message, operations);
           const begun = performance.now();
           const decision = await decide(authority, message.payload);
           const { allowed, reason } = decision;
@@ -62,7 +59,7 @@ const forbidden = { code: 'FORBIDDEN', message: 'Refused.' };
 
 type Decide = (authority: Authority, body: unknown) => Promise<Verdict>;
 
-const operations: Readonly<Record<string, Decide | undefined>> = {
+const operations: Readonly<Record<string, Decide>> = {
   auth: (authority, body) => authority.login(loginQuestion(body)),
   acl: (authority, body) => authority.access(topicQuestion(body)),
 };

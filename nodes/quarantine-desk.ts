@@ -8,7 +8,7 @@ import { showAnswers } from './answers.js';
 import { defineNode, type Host, type Message } from './define-node.js';
 import type { KeyringResource } from './meter-keyring.js';
 import { readingLimits } from './reading-limits.js';
-import { asksFor, callerOf, chosenOperation, type Request } from './request.js';
+import { asksFor, callerOf, operationOf, type Request } from './request.js';
 import { numberSetting, textSetting } from './setting.js';
 
 interface Config extends NodeDef {
@@ -39,9 +39,7 @@ export default function (RED: NodeAPI): void {
       const answers = showAnswers(host);
       return {
         async input(message, emit) {
-          const name = chosenOperation(RED, config, message);
-          const operation = operations[name];
-          if (operation === undefined) throw new DomainError('CONFIGURATION', `No operation "${name}"`);
+          const { name, operation } = operationOf(RED, config, message, operations);
           await answers.serve(name, message, emit, async () => ({
             payload: await operation(desk, asksFor(message), message),
           }));
@@ -54,7 +52,7 @@ export default function (RED: NodeAPI): void {
 
 type Operation = (desk: QuarantineDesk, request: Request, message: Message) => Promise<unknown>;
 
-const operations: Readonly<Record<string, Operation | undefined>> = {
+const operations: Readonly<Record<string, Operation>> = {
   list: (desk, { query }) => desk.list(query),
   count: (desk) => desk.counts(),
   show: (desk, { id }) => desk.show(id),

@@ -2,14 +2,13 @@ import type { NodeAPI, NodeDef } from 'node-red';
 import { acquireQueue, releaseQueue } from '../src/batches/queue.js';
 import { createSubmissions, type Submissions, type Submitter } from '../src/batches/submissions.js';
 import { untilCommitted, type Database } from '../src/database/database.js';
-import { DomainError } from '../src/errors.js';
 import { createValidator } from '../src/readings/validate.js';
 import { createVerifier, type Verifier } from '../src/readings/verify.js';
 import { showAnswers } from './answers.js';
 import { defineNode, type Message, type Use } from './define-node.js';
 import type { KeyringResource } from './meter-keyring.js';
 import { readingLimits } from './reading-limits.js';
-import { callerOf, asksFor, chosenOperation, ownerShown, type Request } from './request.js';
+import { callerOf, asksFor, operationOf, ownerShown, type Request } from './request.js';
 import { numberSetting, textSetting } from './setting.js';
 
 interface Config extends NodeDef {
@@ -44,9 +43,7 @@ export default function (RED: NodeAPI): void {
       if (submits(config)) underWay.add(rehearsed(database, submissions, closing.signal));
       return {
         async input(message, emit) {
-          const name = chosenOperation(RED, config, message);
-          const operation = operations[name];
-          if (operation === undefined) throw new DomainError('CONFIGURATION', `No operation "${name}"`);
+          const { name, operation } = operationOf(RED, config, message, operations);
           const work = operation.run(
             submissions,
             asksFor(message),
@@ -90,7 +87,7 @@ interface Operation {
   run(submissions: Submissions, request: Request, by: Submitter, owner: string | null): Promise<unknown>;
 }
 
-const operations: Readonly<Record<string, Operation | undefined>> = {
+const operations: Readonly<Record<string, Operation>> = {
   submit: { status: 202, run: (submissions, { body }, by) => submissions.submit(body, by) },
   get: {
     status: 200,

@@ -2,14 +2,13 @@ import { hostname } from 'node:os';
 import type { NodeAPI, NodeDef } from 'node-red';
 import type { Database } from '../src/database/database.js';
 import type { Caller } from '../src/devices/audit.js';
-import { DomainError } from '../src/errors.js';
 import { createMinting, type Minting } from '../src/minting/minting.js';
 import { startMintRelay, type MintRelay } from '../src/minting/relay.js';
 import { createMintingService } from '../src/minting/service.js';
 import { createUnmintedLists, type UnmintedLists } from '../src/minting/unminted.js';
 import { showAnswers } from './answers.js';
 import { defineNode, type Host } from './define-node.js';
-import { asksFor, callerOf, chosenOperation, type Request } from './request.js';
+import { asksFor, callerOf, operationOf, type Request } from './request.js';
 import { numberSetting, textSetting } from './setting.js';
 
 interface Config extends NodeDef {
@@ -49,9 +48,7 @@ export default function (RED: NodeAPI): void {
         host.status('idle', 'off: no MINTING_URL is set');
       return {
         async input(message, emit) {
-          const name = chosenOperation(RED, config, message);
-          const operation = operations[name];
-          if (operation === undefined) throw new DomainError('CONFIGURATION', `No operation "${name}"`);
+          const { name, operation } = operationOf(RED, config, message, operations);
           await answers.serve(name, message, emit, () =>
             operation(house, asksFor(message), callerOf(message)),
           );
@@ -90,7 +87,7 @@ type Operation = (
   caller: Caller,
 ) => Promise<{ readonly status: number; readonly payload: unknown }>;
 
-const operations: Readonly<Record<string, Operation | undefined>> = {
+const operations: Readonly<Record<string, Operation>> = {
   async mint({ minting }, { body }, caller) {
     const payload = await minting.request(body, caller);
     return { status: payload.state === 'minted' ? 200 : 202, payload };

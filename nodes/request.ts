@@ -3,6 +3,7 @@ import type { NodeAPI } from 'node-red';
 import { seesOnlyOwn, type Role } from '../src/callers/caller.js';
 import { judgedCaller } from '../src/callers/judged.js';
 import type { Caller } from '../src/devices/audit.js';
+import { DomainError } from '../src/errors.js';
 import type { Message } from './define-node.js';
 
 /** What an HTTP request or a plain message asks for. */
@@ -19,9 +20,25 @@ export interface OperationChoice {
   readonly operationType: string;
 }
 
-export function chosenOperation(RED: NodeAPI, choice: OperationChoice, message: Message): string {
+function chosenOperation(RED: NodeAPI, choice: OperationChoice, message: Message): string {
   if (choice.operationType !== 'msg') return choice.operation;
   return String(RED.util.getMessageProperty(message, choice.operation));
+}
+
+/**
+ * The one of `operations` that is chosen, with its name.
+ * @throws DomainError CONFIGURATION when a message names none
+ */
+export function operationOf<Operation>(
+  RED: NodeAPI,
+  choice: OperationChoice,
+  message: Message,
+  operations: Readonly<Record<string, Operation>>,
+): { readonly name: string; readonly operation: Operation } {
+  const name = chosenOperation(RED, choice, message);
+  const operation = Object.hasOwn(operations, name) ? operations[name] : undefined;
+  if (operation === undefined) throw new DomainError('CONFIGURATION', `No operation "${name}"`);
+  return { name, operation };
 }
 
 /** Behind `http in` the path and the query count; without a request the payload says it all. */

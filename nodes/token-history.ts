@@ -1,10 +1,9 @@
 import type { NodeAPI, NodeDef } from 'node-red';
 import type { Database } from '../src/database/database.js';
-import { DomainError } from '../src/errors.js';
 import { createInjectionHistory, type InjectionHistory } from '../src/tokens/history.js';
 import { showAnswers } from './answers.js';
 import { defineNode } from './define-node.js';
-import { asksFor, chosenOperation, type Request } from './request.js';
+import { asksFor, operationOf, type Request } from './request.js';
 
 interface Config extends NodeDef {
   database: string;
@@ -22,9 +21,7 @@ export default function (RED: NodeAPI): void {
       const answers = showAnswers(host);
       return {
         async input(message, emit) {
-          const name = chosenOperation(RED, config, message);
-          const operation = operations[name];
-          if (operation === undefined) throw new DomainError('CONFIGURATION', `No operation "${name}"`);
+          const { name, operation } = operationOf(RED, config, message, operations);
           await answers.serve(name, message, emit, async () => ({
             payload: await operation(history, asksFor(message)),
           }));
@@ -35,7 +32,7 @@ export default function (RED: NodeAPI): void {
 }
 
 const operations: Readonly<
-  Record<string, ((history: InjectionHistory, request: Request) => Promise<unknown>) | undefined>
+  Record<string, (history: InjectionHistory, request: Request) => Promise<unknown>>
 > = {
   list: (history, { query }) => history.list(query),
   one: (history, { id }) => history.one(id),

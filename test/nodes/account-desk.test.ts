@@ -28,6 +28,8 @@ describe('account-desk and api-login', () => {
         failuresMax: '2',
         wires: [['granted'], ['refused']],
       },
+      { id: 'catch', type: 'catch', scope: null, wires: [['failed']] },
+      { id: 'failed', type: 'helper' },
       { id: 'result', type: 'helper' },
       { id: 'granted', type: 'helper' },
       { id: 'refused', type: 'helper' },
@@ -64,6 +66,15 @@ describe('account-desk and api-login', () => {
     assert.equal(payloadOf(await desk('list-keys', { scope: 'live' }))['total'], 1);
     assert.ok(payloadOf(await desk('revoke-key', { id: made['id'] }))['revoked_at']);
   });
+
+  for (const operation of ['make-coffee', 'constructor', '']) {
+    it(`know no operation "${operation}", which is an error of that message`, async () => {
+      const failed = await ask('desk', { operation, ticket: 8 }, 'failed');
+      assert.equal(failed['ticket'], 8);
+      const { message } = failed['error'] as { message: string };
+      assert.match(message, new RegExp(`No operation "${operation}"`));
+    });
+  }
 
   it('log in once more at every try, until there were too many', async () => {
     const request = { ip: '10.0.0.7' };

@@ -240,7 +240,7 @@ const limitFields = new Set(['kwhMax', 'ageMaxDays', 'aheadMaxMinutes']);
 function isUsed(source: string, key: string): boolean {
   return (
     source.includes(`config.${key}`) ||
-    (key.startsWith('operation') && source.includes('chosenOperation(')) ||
+    (key.startsWith('operation') && source.includes('operationOf(')) ||
     (limitFields.has(key) && source.includes('readingLimits(config)'))
   );
 }
