@@ -37,12 +37,29 @@ export function isNothing(change: Change): boolean {
   return !change.everything && change.meters.size === 0 && change.users.size === 0;
 }
 
-export function both(one: Change, other: Change): Change {
-  if (isNothing(one)) return other;
-  if (one.everything || other.everything) return everything;
-  const meters = new Set([...one.meters, ...other.meters]);
-  const users = new Set([...one.users, ...other.users]);
-  return meters.size + users.size > namesMax ? everything : { everything: false, meters, users };
+/** Changes that wait to be told, together. */
+export class Gathered implements Change {
+  #everything = false;
+  readonly meters = new Set<string>();
+  readonly users = new Set<string>();
+
+  constructor(first: Change) {
+    this.add(first);
+  }
+
+  get everything(): boolean {
+    return this.#everything;
+  }
+
+  add(change: Change): void {
+    if (this.#everything) return;
+    for (const meter of change.meters) this.meters.add(meter);
+    for (const user of change.users) this.users.add(user);
+    this.#everything = change.everything || this.meters.size + this.users.size > namesMax;
+    if (!this.#everything) return;
+    this.meters.clear();
+    this.users.clear();
+  }
 }
 
 /** As NOTIFY carries it: who says it, then `m:METER001`, `u:` and a user's id, or `*`; as many messages as it takes. */
@@ -63,15 +80,21 @@ export function textsOf(teller: string, change: Change): string[] {
   return texts;
 }
 
+/** Who said `text`. */
+export function tellerOf(text: string): string {
+  const end = text.indexOf(' ');
+  return end < 0 ? text : text.slice(0, end);
+}
+
 /** A word of a newer version may mean anything: everything. */
-export function readChange(text: string): { readonly teller: string; readonly change: Change } {
-  const [teller = '', ...words] = text.split(' ');
+export function readChange(text: string): Change {
+  const [, ...words] = text.split(' ');
   const meters = new Set<string>();
   const users = new Set<string>();
   for (const word of words) {
     if (word.startsWith('m:')) meters.add(word.slice(2));
     else if (word.startsWith('u:')) users.add(word.slice(2));
-    else return { teller, change: everything };
+    else return everything;
   }
-  return { teller, change: { everything: false, meters, users } };
+  return { everything: false, meters, users };
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Database } from '../database/database.js';
-import { channel, everything, readChange, type Change } from './change.js';
+import { channel, everything, readChange, tellerOf, type Change } from './change.js';
 import { createTelling, type Telling } from './telling.js';
 
 /** A cache that has to forget. */
@@ -94,8 +94,7 @@ function listen(database: Database, teller: string, noticed: (change: Change) =>
   const listening = Promise.all([
     database.listen(channel, {
       handler(text) {
-        const { teller: who, change } = readChange(text);
-        if (who !== teller) noticed(change);
+        if (tellerOf(text) !== teller) noticed(readChange(text));
       },
       reset: () => noticed(everything),
     }),

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Database } from '../database/database.js';
 import { logger } from '../operation/logging.js';
-import { both, channel, isNothing, nothing, textsOf, type Change } from './change.js';
+import { channel, Gathered, isNothing, nothing, textsOf, type Change } from './change.js';
 
 export interface Telling {
   add(change: Change): void;
@@ -23,7 +23,7 @@ const log = logger('cache');
  */
 export function createTelling(database: Database, teller: string, first: Change): Telling {
   const closing = new AbortController();
-  let waiting = first;
+  let waiting = new Gathered(first);
   let running: Promise<void> | null = null;
   let failures = 0;
 
@@ -32,10 +32,10 @@ export function createTelling(database: Database, teller: string, first: Change)
     await Promise.resolve();
     while (!isNothing(waiting)) {
       const change = waiting;
-      waiting = nothing;
+      waiting = new Gathered(nothing);
       if (await attempt(change)) await pause(everyMs);
       else {
-        waiting = both(change, waiting);
+        waiting.add(change);
         if (closing.signal.aborted) return;
         await (failures < attemptsMax ? pause(againMs) : untilUp());
       }
@@ -83,7 +83,7 @@ export function createTelling(database: Database, teller: string, first: Change)
 
   return {
     add(change) {
-      waiting = both(waiting, change);
+      waiting.add(change);
       wake();
     },
     async close() {

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import {
-  both,
   everything,
+  Gathered,
   namesMax,
   nothing,
   readChange,
+  tellerOf,
   textsOf,
   type Change,
 } from '../../src/cache/change.js';
@@ -19,13 +20,17 @@ describe('A change as instances tell it', () => {
     const texts = textsOf('i0123456789', change);
     assert.ok(texts.length > 1);
     for (const text of texts) assert.ok(Buffer.byteLength(text) < 8_000);
-    const heard = texts.map(readChange).reduce((all, one) => both(all, one.change), nothing);
-    assert.deepEqual(heard, change);
+    const heard = new Gathered(nothing);
+    for (const text of texts) {
+      assert.equal(tellerOf(text), 'i0123456789');
+      heard.add(readChange(text));
+    }
+    assert.deepEqual([heard.everything, heard.meters, heard.users], [false, change.meters, change.users]);
   });
 
   it('is everything when a word is not understood', () => {
-    assert.deepEqual(readChange('- m:METER001 x:1').change, everything);
-    assert.deepEqual(readChange('- *').change, everything);
+    assert.deepEqual(readChange('- m:METER001 x:1'), everything);
+    assert.deepEqual(readChange('- *'), everything);
   });
 
   it('becomes everything when there are too many names to wait', () => {
@@ -34,7 +39,12 @@ describe('A change as instances tell it', () => {
       meters: new Set(Array.from({ length: namesMax / 2 + 1 }, (_, index) => `${prefix}${index}`)),
       users: new Set(),
     });
-    assert.equal(both(half('a'), half('a')).everything, false);
-    assert.equal(both(half('a'), half('b')).everything, true);
+    const gathered = new Gathered(half('a'));
+    gathered.add(half('a'));
+    assert.equal(gathered.everything, false);
+    gathered.add(half('b'));
+    assert.deepEqual([gathered.everything, gathered.meters.size], [true, 0]);
+    gathered.add(half('c'));
+    assert.deepEqual(textsOf('-', gathered), ['- *']);
   });
 });
