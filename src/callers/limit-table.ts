@@ -33,3 +33,11 @@ export async function deleteOver(session: Session, now: number): Promise<void> {
     values: [now],
   });
 }
+
+/** The count of `key`, and those whose key begins with `prefix`: begun anew. */
+export async function deleteCounts(session: Session, key: string, prefix: string): Promise<void> {
+  await session.query({
+    text: 'delete from rate_limits where key = $1 or starts_with(key, $2)',
+    values: [key, prefix],
+  });
+}

@@ -3,7 +3,7 @@ import { RateLimiterRes, type RateLimiterPostgres } from 'rate-limiter-flexible'
 import type { Database, Session } from '../database/database.js';
 import { DomainError } from '../errors.js';
 import { networkOf } from '../http/network-of.js';
-import { limiterOnTable, deleteOver } from './limit-table.js';
+import { deleteCounts, deleteOver, limiterOnTable } from './limit-table.js';
 
 export interface LockoutSettings {
   /** Failures of one e-mail from one address before both together are locked. */
@@ -91,10 +91,7 @@ export function createLockout(database: Database, settings: LockoutSettings): Lo
 /** After another password: whoever has it may use it at once. */
 export async function unlock(tx: Session, email: string): Promise<void> {
   const name = nameOf(email);
-  await tx.query({
-    text: `delete from rate_limits where key = $1 or key like $2`,
-    values: [`${emailPrefix}:${name}`, `${pairPrefix}:${name}:%`],
-  });
+  await deleteCounts(tx, `${emailPrefix}:${name}`, `${pairPrefix}:${name}:`);
 }
 
 /** @returns how many tries are left */
