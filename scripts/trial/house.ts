@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 
 /** The instance under test, as its API shows it. */
 export interface TrialHouse {
+  readonly url: string;
   /** JSON in and out. Waits when it is told to come back later. @throws Error unless the status is one of `good` */
   ask<T>(method: string, path: string, body?: object, more?: Asked): Promise<T>;
   /** Looks every 200 ms until `found` gives something. @throws Error naming `what` when the time is over */
@@ -15,15 +16,20 @@ interface Asked {
   readonly headers?: Readonly<Record<string, string>>;
   /** Also when the time is over, and then within this one. */
   readonly end?: AbortSignal;
+  /** Of the good answer. */
+  readonly onHeaders?: (headers: Headers) => void;
 }
+
+/** One time for all houses of a trial. */
+let endOfAll: AbortSignal | undefined;
 
 /**
  * By environment: BASE_URL (http://127.0.0.1:1880); TOKEN or API_KEY, in production; DEADLINE_S (300), for all of it.
  * Ctrl-C and SIGTERM end the time at once.
  */
-export function trialHouse(): TrialHouse {
-  const url = (process.env['BASE_URL'] ?? 'http://127.0.0.1:1880').replace(/\/$/, '');
-  const usualEnd = endOfTime();
+export function trialHouse(address = process.env['BASE_URL'] ?? 'http://127.0.0.1:1880'): TrialHouse {
+  const url = address.replace(/\/$/, '');
+  const usualEnd = (endOfAll ??= endOfTime());
   const { TOKEN: token = '', API_KEY: key = '' } = process.env;
   const login = {
     ...(token === '' ? {} : { authorization: `Bearer ${token}` }),
@@ -31,6 +37,7 @@ export function trialHouse(): TrialHouse {
   };
 
   return {
+    url,
     async ask<T>(method: string, path: string, body?: object, more: Asked = {}): Promise<T> {
       const { good = [200, 201, 202], end = usualEnd } = more;
       const headers = { ...login, 'content-type': 'application/json', ...more.headers };
@@ -39,7 +46,10 @@ export function trialHouse(): TrialHouse {
         const said = body === undefined ? {} : { body: JSON.stringify(body) };
         const answer = await fetch(url + path, { method, headers, signal, ...said });
         const text = await answer.text();
-        if (good.includes(answer.status)) return JSON.parse(text) as T;
+        if (good.includes(answer.status)) {
+          more.onHeaders?.(answer.headers);
+          return JSON.parse(text) as T;
+        }
         if (answer.status !== 429) throw new Error(`${method} ${path} answered ${answer.status}: ${text}`);
         const seconds = Number(answer.headers.get('retry-after') ?? 1);
         process.stdout.write(`${method} ${path}: too many requests, again in ${seconds} s\n`);

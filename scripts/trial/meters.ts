@@ -29,8 +29,13 @@ export function trialPlan(): { readonly meters: number; readonly readings: numbe
   const readings = wholeNumber('READINGS', 1000, { min: meters, max: 1000 });
   if (readings > meters * perMeterMax)
     throw new Error(`A meter has ${perMeterMax} quarter hours to report: raise METERS or lower READINGS.`);
+  return { meters, readings, sign: isSigning() };
+}
+
+/** SIGN, else whether somebody logs in. */
+export function isSigning(): boolean {
   const { SIGN = '', TOKEN = '', API_KEY = '' } = process.env;
-  return { meters, readings, sign: SIGN === '' ? TOKEN + API_KEY !== '' : SIGN === 'true' };
+  return SIGN === '' ? TOKEN + API_KEY !== '' : SIGN === 'true';
 }
 
 /** Registers so many, hands them to `work`, and removes them however that ends. Their readings stay, as of any meter. */
@@ -90,7 +95,7 @@ export function readingsOf(meters: readonly TrialMeter[], count: number): TrialR
 }
 
 /** @param energy ten-thousandths of a kWh @param time Unix ms */
-function readingAt({ meter_id, key }: TrialMeter, energy: number, time: number): TrialReading {
+export function readingAt({ meter_id, key }: TrialMeter, energy: number, time: number): TrialReading {
   const text = canonicalString(meter_id, energy, time);
   return {
     meter_id,

@@ -15,7 +15,7 @@ import { freePort } from '../support/ports.js';
 const password = 'a password of a test';
 const callbackSecret = 'the-callback-secret-of-this-test';
 const operator = { email: 'olga@example.org', password: 'correct horse, battery staple' };
-const script = join(__dirname, '../../scripts/test-distributed-websocket.sh');
+const scripts = join(__dirname, '../../scripts');
 const portal = 'https://portal.example';
 
 /** Everything closed, over HTTPS, as somebody runs it. */
@@ -213,19 +213,44 @@ describe('npm start in production [S-1]', function () {
       assert.ok(!appliance.output().includes(secret));
   });
 
-  it('tells listeners of signed readings (scripts/test-distributed-websocket.sh)', async () => {
-    const { stdout } = await promisify(execFile)(script, [url], {
-      env: {
-        ...process.env,
-        TOKEN: token,
-        CLIENTS: '5',
-        READINGS: '3',
-        NODE_EXTRA_CA_CERTS: folder.caFile,
-        CURL_CA_BUNDLE: folder.caFile,
-      },
+  const trials: [script: string, what: string, args: () => string[], env: () => object, says: RegExp][] = [
+    [
+      'test-distributed-websocket.sh',
+      'tells listeners of signed readings',
+      () => [url],
+      () => ({ CLIENTS: '5', READINGS: '3' }),
+      /5 listeners × 3 readings: 0 missed, 0 doubled/,
+    ],
+    [
+      'test-mqtt-ingestion.sh',
+      'stores every signed reading of MQTT once',
+      () => [],
+      () => ({ BASE_URL: url, MQTT_PORT: String(appliance.mqttPort), METERS: '1', READINGS: '20' }),
+      /1 meters are connected .* and sign\n[\s\S]*20 of 20 stored, 0 twice[\s\S]*passed/,
+    ],
+    [
+      'test-batch-api.sh',
+      'stores every signed reading of a batch once',
+      () => [],
+      () => ({ BASE_URL: url, METERS: '1', READINGS: '20' }),
+      /20 of 20 stored, 0 twice[\s\S]*passed/,
+    ],
+    [
+      'test-cache-performance.sh',
+      'answers from the cache, and never what is old',
+      () => [url],
+      () => ({ METERS: '1', REQUESTS: '100', CALLERS: '4', WRITES: '3' }),
+      /100 questions about 1 meters at 1 instance\(s\): \d\d\.\d % hits[\s\S]*3 writes: 0 old[\s\S]*passed/,
+    ],
+  ];
+  for (const [script, what, args, env, says] of trials)
+    it(`${what} (scripts/${script})`, async () => {
+      const trust = { NODE_EXTRA_CA_CERTS: folder.caFile, CURL_CA_BUNDLE: folder.caFile };
+      const { stdout } = await promisify(execFile)(join(scripts, script), args(), {
+        env: { ...process.env, TOKEN: token, ...trust, ...env() },
+      });
+      assert.match(stdout, says);
     });
-    assert.match(stdout, /5 listeners × 3 readings: 0 missed, 0 doubled/);
-  });
 
   it('knows who is at the dashboard: the audit log names people', async () => {
     const browser = await openBrowser();
