@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
-import { isTransient, type Database } from '../database/database.js';
+import type { Database } from '../database/database.js';
+import { startOutboxLoop, within } from '../database/outbox-loop.js';
 import type { MqttLink } from '../mqtt/link.js';
 import { metrics } from '../operation/metrics.js';
 import {
@@ -56,7 +56,6 @@ export interface Relay {
 
 const defaultBackoff: Backoff = { firstMs: 2_000, mostMs: 300_000 };
 
-const pollMs = 1_000;
 const countMs = 5_000;
 const forgetMs = 3_600_000;
 const putBackMs = 500;
@@ -71,41 +70,22 @@ export function startRelay(database: Database, link: MqttLink, options: RelayOpt
   const { onSent = () => {}, onConfirmed = () => {}, onState = () => {} } = options;
   const backoff = { ...defaultBackoff, ...options.backoff };
   const underWay = new Set<Promise<void>>();
-  const closing = new AbortController();
+  const loop = startOutboxLoop(database, { channel: 'outbox_changed', drain, onState, onNotice });
   let isFirst = true;
-  let isRunning = false;
-  let isWanted = false;
   let open = 0;
-  let state: string | null = null;
-
-  function show(reason: string | null): void {
-    if (reason === state) return;
-    state = reason;
-    onState(reason);
-  }
 
   async function drain(): Promise<void> {
-    isRunning = true;
-    while (isWanted && !closing.signal.aborted) {
-      isWanted = false;
-      try {
-        await link.ready();
-        if (isFirst) await releaseAll(database, instance);
-        isFirst = false;
-        await takeAll();
-        show(null);
-      } catch (error) {
-        // The next poll tries again.
-        show(error instanceof Error ? error.message : String(error));
-      }
-    }
-    isRunning = false;
+    await link.ready();
+    if (isFirst) await releaseAll(database, instance);
+    isFirst = false;
+    await takeAll();
+    loop.show(null);
   }
 
   async function takeAll(): Promise<void> {
     for (;;) {
       while (underWay.size >= inflightMax) await Promise.race(underWay);
-      if (closing.signal.aborted) return;
+      if (!loop.mayWork()) return;
       const most = inflightMax - underWay.size;
       const claimed = await claimCommands(database, { most, instance, now: now(), backoff });
       if (claimed.length > 0) {
@@ -141,7 +121,7 @@ export function startRelay(database: Database, link: MqttLink, options: RelayOpt
       await letGo(sent);
     }
     if (failed.length === 0) return;
-    show(reason);
+    loop.show(reason);
     // Away, too? Then they are repeated by their backoff.
     await putBack(database, failed, putBackMs).catch(() => {});
   }
@@ -150,7 +130,7 @@ export function startRelay(database: Database, link: MqttLink, options: RelayOpt
   async function letGo(sent: readonly ClaimedCommand[]): Promise<void> {
     const ids = sent.map(({ id }) => id);
     const isMoreWanted = await releaseCommands(database, ids, instance).catch(() => false);
-    if (isMoreWanted) wake();
+    if (isMoreWanted) loop.wake();
   }
 
   function publish({ meter_id, topic_name, balance, timestamp }: ClaimedCommand): Promise<void> {
@@ -162,68 +142,39 @@ export function startRelay(database: Database, link: MqttLink, options: RelayOpt
     });
   }
 
-  function wake(): void {
-    isWanted = true;
-    if (!isRunning && !closing.signal.aborted) void drain();
+  function onNotice(notice: string): void {
+    if (notice === 'balance') loop.wake();
+    else if (notice.startsWith('confirmed:'))
+      loop.beside(() => tell(notice.slice('confirmed:'.length).split(',')));
   }
 
   async function tell(ids: readonly string[]): Promise<void> {
-    try {
-      const confirmed = await selectConfirmed(database, ids);
-      if (confirmed.length > 0 && !closing.signal.aborted) onConfirmed(confirmed);
-    } catch (error) {
-      if (!isTransient(error)) throw error; // else: only the telling is lost
-    }
+    const confirmed = await selectConfirmed(database, ids);
+    if (confirmed.length > 0 && !loop.stopping.aborted) onConfirmed(confirmed);
   }
 
   async function count(): Promise<void> {
-    try {
-      open = await countOpen(database);
-      metrics.balanceCommandsOpen.set(open);
-    } catch (error) {
-      if (!isTransient(error)) throw error; // else: the old number stands
-    }
+    open = await countOpen(database);
+    metrics.balanceCommandsOpen.set(open);
   }
 
   async function forget(): Promise<void> {
-    try {
-      while (!closing.signal.aborted && (await forgetOldCommands(database)));
-    } catch (error) {
-      if (!isTransient(error)) throw error; // else: in an hour
-    }
+    while (!loop.stopping.aborted && (await forgetOldCommands(database)));
   }
 
-  const listening = database.listen('outbox_changed', {
-    handler(notice) {
-      if (notice === 'balance') wake();
-      else if (notice.startsWith('confirmed:'))
-        void tell(notice.slice('confirmed:'.length).split(',')).catch(report);
-    },
-    reset: wake,
-  });
-  const report = (error: unknown): void => show(error instanceof Error ? error.message : String(error));
-  const poll = setInterval(wake, pollMs);
-  const counting = setInterval(() => void count().catch(report), countMs);
-  const forgetting = setInterval(() => void forget().catch(report), forgetMs);
-  wake();
-  void count().catch(report);
-  void forget().catch(report);
+  loop.wake();
+  loop.every(countMs, count);
+  loop.every(forgetMs, forget);
 
   return {
     get open() {
       return open;
     },
-    wake,
+    wake: loop.wake,
     async close() {
-      closing.abort();
-      clearInterval(poll);
-      clearInterval(counting);
-      clearInterval(forgetting);
-      await (
-        await listening
-      )();
+      await loop.stop();
       // What the broker does not answer meanwhile is repeated by the next one.
-      await Promise.race([Promise.all(underWay), delay(closeMs, undefined, { ref: false })]);
+      await within(closeMs, underWay);
     },
   };
 }

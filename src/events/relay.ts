@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
-import { isTransient, type Database } from '../database/database.js';
+import type { Database } from '../database/database.js';
+import { startOutboxLoop, within } from '../database/outbox-loop.js';
 import type { MqttLink } from '../mqtt/link.js';
 import { metrics } from '../operation/metrics.js';
 import { countOpenEvents, freeEarlierClaims } from './event-store.js';
@@ -35,7 +35,6 @@ export interface EventRelay {
   close(): Promise<void>;
 }
 
-const pollMs = 1_000;
 /**
  * A change is silent when it saw another event of the last second that was still open (0012_device_events.sql): so after
  * an event a relay looks again for longer than that, first soon, then with growing pauses.
@@ -58,7 +57,7 @@ export function startEventRelay(database: Database, link: MqttLink, options: Eve
   const { onPublished = () => {}, onState = () => {} } = options;
   // Two relays of one process are two.
   const claimer = { instance, run, relay: String(++relays) };
-  const closing = new AbortController();
+  const loop = startOutboxLoop(database, { channel: 'device_events_changed', drain, onState, onIdle });
   const cut = new AbortController();
   const parts: TurnParts = {
     database,
@@ -66,45 +65,23 @@ export function startEventRelay(database: Database, link: MqttLink, options: Eve
     claimer,
     batchMax,
     claimSeconds,
-    closing: closing.signal,
+    closing: loop.stopping,
     cut: cut.signal,
     onPublished,
-    onHold: (reason) => show(reason),
+    onHold: loop.show,
   };
   let isFirst = true;
-  let isWanted = false;
-  let isPaused = false;
   let foundAt = -Infinity;
   let pauseMs = lookAgain.firstMs;
   let soon: NodeJS.Timeout | undefined;
-  let running: Promise<void> | undefined;
   let open = 0;
-  let state: string | null = null;
-
-  function show(reason: string | null): void {
-    if (reason === state) return;
-    state = reason;
-    onState(reason);
-  }
 
   async function drain(): Promise<void> {
-    while (isWanted && mayWork()) {
-      isWanted = false;
-      try {
-        await link.ready(closing.signal);
-        if (isFirst) await freeEarlierClaims(database, claimer);
-        isFirst = false;
-        while (mayWork() && (await turn()));
-        show(null);
-      } catch (error) {
-        // The next poll tries again.
-        if (!closing.signal.aborted) show(error instanceof Error ? error.message : String(error));
-      }
-    }
-  }
-
-  function mayWork(): boolean {
-    return !isPaused && !closing.signal.aborted;
+    await link.ready(loop.stopping);
+    if (isFirst) await freeEarlierClaims(database, claimer);
+    isFirst = false;
+    while (loop.mayWork() && (await turn()));
+    loop.show(null);
   }
 
   /** @returns whether there may be more */
@@ -116,17 +93,11 @@ export function startEventRelay(database: Database, link: MqttLink, options: Eve
     return acknowledged === claimed;
   }
 
-  function wake(): void {
-    isWanted = true;
-    if (!mayWork()) return;
-    running ??= drain().finally(() => {
-      running = undefined;
-      if (isWanted) return wake();
-      clearTimeout(soon);
-      if (!mayWork() || performance.now() - foundAt > lookAgain.forMs) return;
-      soon = setTimeout(wake, pauseMs);
-      pauseMs = Math.min(2 * pauseMs, lookAgain.mostMs);
-    });
+  function onIdle(): void {
+    clearTimeout(soon);
+    if (!loop.mayWork() || performance.now() - foundAt > lookAgain.forMs) return;
+    soon = setTimeout(loop.wake, pauseMs);
+    pauseMs = Math.min(2 * pauseMs, lookAgain.mostMs);
   }
 
   async function count(): Promise<void> {
@@ -136,47 +107,28 @@ export function startEventRelay(database: Database, link: MqttLink, options: Eve
 
   async function forget(): Promise<void> {
     if (keepDays === undefined) return;
-    while (!closing.signal.aborted && (await forgetOldEvents(database, keepDays)));
+    while (!loop.stopping.aborted && (await forgetOldEvents(database, keepDays)));
   }
 
-  /** Beside the work; what a database that is away prevents is done the next time. */
-  const beside = (work: () => Promise<void>) => (): void => {
-    work().catch((error: unknown) => {
-      if (!isTransient(error)) show(error instanceof Error ? error.message : String(error));
-    });
-  };
-  const listening = database.listen('device_events_changed', { handler: wake, reset: wake });
-  const timers = [
-    setInterval(wake, pollMs),
-    setInterval(beside(count), countMs),
-    setInterval(beside(forget), forgetMs),
-  ];
-  wake();
-  beside(count)();
-  beside(forget)();
+  loop.wake();
+  loop.every(countMs, count);
+  loop.every(forgetMs, forget);
 
   return {
     get open() {
       return open;
     },
-    wake,
-    pause: () => void (isPaused = true),
-    resume() {
-      isPaused = false;
-      wake();
-    },
+    wake: loop.wake,
+    pause: loop.pause,
+    resume: loop.resume,
     async close() {
-      closing.abort();
-      for (const timer of timers) clearInterval(timer);
       clearTimeout(soon);
-      await (
-        await listening
-      )();
+      await loop.stop();
       // A turn ends by itself in some milliseconds. What a broker does not answer is open again; what a database does
       // not answer is published again by the next relay.
-      await Promise.race([running, delay(closeMs, undefined, { ref: false })]);
+      await within(closeMs, [loop.running]);
       cut.abort();
-      await Promise.race([running, delay(closeMs, undefined, { ref: false })]);
+      await within(closeMs, [loop.running]);
     },
   };
 }

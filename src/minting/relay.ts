@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 import { changeOf } from '../cache/change.js';
 import { changesOf } from '../cache/changes.js';
-import { isTransient, untilCommitted, type Database } from '../database/database.js';
+import { untilCommitted, type Database } from '../database/database.js';
+import { startOutboxLoop, within } from '../database/outbox-loop.js';
 import { metrics } from '../operation/metrics.js';
 import type { Minted } from './mint-request.js';
 import {
@@ -53,7 +53,6 @@ export interface MintRelay {
   close(): Promise<void>;
 }
 
-const pollMs = 1_000;
 const countMs = 2_000;
 const closeMs = 1_500;
 
@@ -72,37 +71,11 @@ export function startMintRelay(
   const { instance, backoff, claimSeconds, inflightMax = 8 } = options;
   const { onMinted, onUnminted = () => {}, onState = () => {} } = options;
   const underWay = new Set<Promise<void>>();
-  const closing = new AbortController();
-  let isPaused = false;
-  let isWanted = false;
-  let running: Promise<void> | undefined;
+  const loop = startOutboxLoop(database, { channel: 'mint_requests_changed', drain, onState });
   let waiting = 0;
-  let state: string | null = null;
-
-  function show(reason: string | null): void {
-    if (reason === state) return;
-    state = reason;
-    onState(reason);
-  }
-
-  function mayWork(): boolean {
-    return !isPaused && !closing.signal.aborted;
-  }
 
   async function drain(): Promise<void> {
-    while (isWanted && mayWork()) {
-      isWanted = false;
-      try {
-        await takeAll();
-      } catch (error) {
-        // The next poll tries again.
-        if (!closing.signal.aborted) show(messageOf(error));
-      }
-    }
-  }
-
-  async function takeAll(): Promise<void> {
-    while (mayWork()) {
+    while (loop.mayWork()) {
       while (underWay.size >= inflightMax) await Promise.race(underWay);
       const most = inflightMax - underWay.size;
       const claim = `${instance}/${randomUUID()}`;
@@ -110,7 +83,7 @@ export function startMintRelay(
       for (const request of claimed) {
         const work: Promise<void> = bring({ ...request, claim })
           // What could not be written down is in doubt, and free again when its claim has run out.
-          .catch((error: unknown) => show(messageOf(error)))
+          .catch(loop.showError)
           .finally(() => underWay.delete(work));
         underWay.add(work);
       }
@@ -124,7 +97,7 @@ export function startMintRelay(
       ? await service.ask(request.idempotency_key)
       : { outcome: 'absent' };
     let inDoubt = answer.outcome !== 'absent' && answer.outcome !== 'refused';
-    if (answer.outcome === 'absent' && !request.is_past_deadline && !closing.signal.aborted) {
+    if (answer.outcome === 'absent' && !request.is_past_deadline && !loop.stopping.aborted) {
       answer = await service.mint(request);
       inDoubt = answer.outcome === 'trouble' || answer.outcome === 'pending';
     }
@@ -136,7 +109,7 @@ export function startMintRelay(
     if (answer.outcome === 'refused')
       return fail(request, { state: 'refused', reason: answer.reason, inDoubt });
     const reason = answer.outcome === 'absent' ? 'Meterflow stopped before it was sent.' : answer.reason;
-    show(answer.outcome === 'pending' ? null : reason);
+    loop.show(answer.outcome === 'pending' ? null : reason);
     if (request.is_past_deadline) return fail(request, { state: 'abandoned', reason, inDoubt });
     metrics.mintRequests.inc({ outcome: 'put off' });
     await kept(() => putOff(database, request, { reason, inDoubt, afterMs: pauseMs(request.attempts) }));
@@ -145,7 +118,7 @@ export function startMintRelay(
   async function succeed(request: Claimed, txSignature: string): Promise<void> {
     const { isNew, tookSeconds } = await kept(() => endMinted(database, request, txSignature));
     changesOf(database).noticed(changeOf([request]));
-    show(null);
+    loop.show(null);
     if (!isNew) return;
     metrics.mintRequests.inc({ outcome: 'minted' });
     metrics.mintSeconds.observe(tookSeconds);
@@ -164,7 +137,7 @@ export function startMintRelay(
   /** Through an output first: who dies in between tells it again. */
   async function tell(request: ClaimedRequest): Promise<void> {
     // A flow that is being changed hears of it afterwards.
-    if (isPaused) return;
+    if (loop.isPaused) return;
     const { id, state: end, tx_signature, reading_id, meter_id, reason } = request;
     if (end === 'minted') onMinted(mintedOf(request, tx_signature ?? ''));
     else if (end !== 'waiting')
@@ -174,8 +147,8 @@ export function startMintRelay(
 
   /** As long as the database is away, or until the claim has run out: then the service is asked. */
   function kept<T>(work: () => Promise<T>): Promise<T> {
-    const signal = AbortSignal.any([closing.signal, AbortSignal.timeout(claimSeconds * 1000)]);
-    return untilCommitted(database, work, { signal, onHold: show });
+    const signal = AbortSignal.any([loop.stopping, AbortSignal.timeout(claimSeconds * 1000)]);
+    return untilCommitted(database, work, { signal, onHold: loop.show });
   }
 
   /** Half of it by chance, so that a thousand do not come back at once. */
@@ -184,60 +157,27 @@ export function startMintRelay(
     return full * (0.5 + Math.random() / 2);
   }
 
-  function wake(): void {
-    isWanted = true;
-    if (!mayWork()) return;
-    running ??= drain().finally(() => {
-      running = undefined;
-      if (isWanted && mayWork()) wake();
-    });
-  }
-
   async function count(): Promise<void> {
     waiting = await countWaiting(database);
     metrics.mintRequestsWaiting.set(waiting);
   }
 
-  /** What a database that is away prevents is done the next time. */
-  function recount(): void {
-    count().catch((error: unknown) => {
-      if (!isTransient(error)) show(messageOf(error));
-    });
-  }
-
-  const listening = database.listen('mint_requests_changed', { handler: wake, reset: wake });
-  const timers = [setInterval(wake, pollMs), setInterval(recount, countMs)];
-  wake();
-  recount();
+  loop.wake();
+  loop.every(countMs, count);
 
   return {
     get waiting() {
       return waiting;
     },
-    wake,
-    pause: () => void (isPaused = true),
-    resume() {
-      isPaused = false;
-      wake();
-    },
+    wake: loop.wake,
+    pause: loop.pause,
+    resume: loop.resume,
     async close() {
-      closing.abort();
-      for (const timer of timers) clearInterval(timer);
-      await (
-        await listening
-      )();
-      await within(closeMs, [running ?? Promise.resolve(), ...underWay]);
+      await loop.stop();
+      await within(closeMs, [loop.running, ...underWay]);
       // What the service has not answered by now is in doubt; whoever comes next asks.
       service.close();
-      await within(closeMs, [running ?? Promise.resolve(), ...underWay]);
+      await within(closeMs, [loop.running, ...underWay]);
     },
   };
-}
-
-function within(ms: number, work: readonly Promise<void>[]): Promise<unknown> {
-  return Promise.race([Promise.all(work), delay(ms, undefined, { ref: false })]);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
