@@ -1,13 +1,10 @@
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
 import { createAuthority } from '../../scripts/certificates/authority.js';
 import { openMqttLink, type MqttLinkOptions } from '../../src/mqtt/link.js';
-import { listens } from '../../src/operation/health.js';
 import { as, startTestBroker } from '../support/broker.js';
 import { createCertificateFolder, type CertificateFolder } from '../support/certificates.js';
 import { eventually } from '../support/eventually.js';
-import { freePort } from '../support/ports.js';
+import { startMosquitto, type Mosquitto } from '../support/mosquitto.js';
 
 const none = { caFile: '', certFile: '', keyFile: '', pinnedFile: '' };
 const message = {
@@ -58,27 +55,16 @@ describe('Whose certificate a client of ours takes for the broker’s', () => {
   });
 
   describe('with Mosquitto', () => {
-    let mosquitto: ChildProcess;
-    let port: number;
+    let mosquitto: Mosquitto;
 
     before(async () => {
-      const program = ['/usr/sbin/mosquitto', '/usr/local/sbin/mosquitto'].find(existsSync);
-      assert.ok(program, 'Mosquitto is missing: apt-get install -y mosquitto');
-      port = await freePort();
-      const config = folder.caFile.replace(/ca\.crt$/, 'mosquitto.conf');
-      writeFileSync(
-        config,
-        `listener ${port} 127.0.0.1\n${process.getuid?.() === 0 ? 'user root\n' : ''}allow_anonymous true\n` +
-          `cafile ${folder.caFile}\ncertfile ${folder.certFile}\nkeyfile ${folder.keyFile}\nrequire_certificate true\n`,
-      );
-      mosquitto = spawn(program, ['-c', config], { stdio: 'ignore' });
-      await eventually(() => listens('127.0.0.1', port));
+      mosquitto = await startMosquitto({ tls: folder });
     });
-    after(() => mosquitto.kill());
+    after(() => mosquitto.remove());
 
     it('another broker’s is one of the CA, and it gets ours when it asks', async () => {
       const own = folder.write('gateway', await folder.authority.device('gateway'));
-      const good = link(port, { trust: { ...none, caFile: folder.caFile, ...own } });
+      const good = link(mosquitto.port, { trust: { ...none, caFile: folder.caFile, ...own } });
       await good.publish(message);
       await good.close();
     });
@@ -93,7 +79,7 @@ describe('Whose certificate a client of ours takes for the broker’s', () => {
         [{ ...none, caFile: stranger.certFile, ...own }, untrusted],
         [{ ...none, caFile: folder.caFile }, /: the broker wants a certificate of us\.$/],
       ] as const) {
-        const bad = link(port, { trust, timeoutMs: 500 });
+        const bad = link(mosquitto.port, { trust, timeoutMs: 500 });
         await assert.rejects(bad.publish(message), { code: 'BROKER_UNAVAILABLE', message: why });
         await bad.close();
       }

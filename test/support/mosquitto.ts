@@ -1,11 +1,9 @@
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { connect } from 'node:net';
 import { connectAsync } from 'mqtt';
 import { eventually } from './eventually.js';
-import { freePort } from './ports.js';
+import { startService } from './service.js';
 
 export interface Mosquitto {
   readonly port: number;
@@ -40,59 +38,31 @@ autosave_on_changes false
 
 /** A real Mosquitto on a free port of 127.0.0.1 that keeps sessions and queues over a restart. */
 export async function startMosquitto({ logins, tls }: MosquittoOptions = {}): Promise<Mosquitto> {
-  const program = ['/usr/sbin/mosquitto', '/usr/local/sbin/mosquitto', '/usr/bin/mosquitto'].find(existsSync);
-  if (program === undefined) throw new Error('Mosquitto is missing: apt-get install -y mosquitto');
-  const port = await freePort();
-  const folder = mkdtempSync(join(tmpdir(), 'meterflow-mosquitto-'));
-  const file = join(folder, 'mosquitto.conf');
-  const passwords = join(folder, 'passwords');
-  if (logins !== undefined) writePasswords(passwords, logins);
-  const config =
-    logins === undefined ? 'allow_anonymous true\n' : `allow_anonymous false\npassword_file ${passwords}\n`;
-  // As root it would change to a user that cannot write here.
-  const user = process.getuid?.() === 0 ? 'user root\n' : '';
-  writeFileSync(
-    file,
-    `listener ${port} 127.0.0.1\nsys_interval 1\n${user}persistence_location ${folder}/\n${tlsLines(tls)}${recommended}${config}`,
-  );
-  let child: ChildProcess | undefined;
-
-  async function start(): Promise<void> {
-    if (child !== undefined && child.exitCode === null) return;
-    let said = '';
-    const started = spawn(program ?? '', ['-c', file], { stdio: ['ignore', 'ignore', 'pipe'] });
-    started.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
-    child = started;
-    await eventually(async () => {
-      if (started.exitCode !== null) throw new Error(`Mosquitto ended: ${said}`);
-      return answers(port);
-    });
-  }
-
-  async function stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
-    const running = child;
-    child = undefined;
-    if (running === undefined || running.exitCode !== null) return;
-    const gone = new Promise((resolve) => running.once('exit', resolve));
-    running.kill(signal);
-    await gone;
-  }
-
-  await start();
+  const service = await startService({
+    programs: ['mosquitto'],
+    prepare(port, folder) {
+      const file = join(folder, 'mosquitto.conf');
+      const config =
+        logins === undefined
+          ? 'allow_anonymous true\n'
+          : `allow_anonymous false\npassword_file ${writePasswords(folder, logins)}\n`;
+      // As root it would change to a user that cannot write here.
+      const user = process.getuid?.() === 0 ? 'user root\n' : '';
+      writeFileSync(
+        file,
+        `listener ${port} 127.0.0.1\nsys_interval 1\n${user}persistence_location ${folder}/\n${tlsLines(tls)}${recommended}${config}`,
+      );
+      return ['-c', file];
+    },
+  });
   return {
-    port,
-    start,
-    stop,
+    ...service,
     async admit(more) {
-      writePasswords(passwords, [...(logins ?? []), ...more]);
-      child?.kill('SIGHUP');
+      writePasswords(service.folder, [...(logins ?? []), ...more]);
+      service.signal('SIGHUP');
       // It reads the file in its main loop; a login is the way to see that it has.
       const [one] = more;
-      if (one !== undefined) await eventually(() => mayLogIn(port, one));
-    },
-    async remove() {
-      await stop('SIGKILL');
-      rmSync(folder, { recursive: true, force: true });
+      if (one !== undefined) await eventually(() => mayLogIn(service.port, one));
     },
   };
 }
@@ -103,9 +73,11 @@ function tlsLines(tls: MosquittoOptions['tls']): string {
 }
 
 /** Hashed in place by the program that comes with it. */
-function writePasswords(file: string, logins: readonly Login[]): void {
+function writePasswords(folder: string, logins: readonly Login[]): string {
+  const file = join(folder, 'passwords');
   writeFileSync(file, logins.map(({ user, password }) => `${user}:${password}\n`).join(''), { mode: 0o600 });
   execFileSync('mosquitto_passwd', ['-U', file]);
+  return file;
 }
 
 async function mayLogIn(port: number, { user, password }: Login): Promise<boolean> {
@@ -117,14 +89,4 @@ async function mayLogIn(port: number, { user, password }: Login): Promise<boolea
   });
   await client.endAsync(true);
   return true;
-}
-
-function answers(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.on('error', () => resolve(false));
-  });
 }

@@ -1,13 +1,10 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cp } from 'node:fs/promises';
 import { connect as connectTcp } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
 import { connect, type ConnectionOptions, type NatsConnection } from '@nats-io/transport-node';
-import { eventually } from './eventually.js';
-import { freePort } from './ports.js';
+import { startService } from './service.js';
 
 export interface TestNats {
   readonly port: number;
@@ -32,48 +29,28 @@ export interface StoredMessage {
 
 /** A real nats-server with JetStream on a free port of 127.0.0.1; `config` is added to its configuration. */
 export async function startNats(config: (folder: string) => string = () => ''): Promise<TestNats> {
-  const program = ['/usr/sbin/nats-server', '/usr/local/bin/nats-server', '/usr/bin/nats-server'].find(
-    existsSync,
-  );
-  if (program === undefined) throw new Error('nats-server is missing: apt-get install -y nats-server');
-  const port = await freePort();
-  const folder = mkdtempSync(join(tmpdir(), 'meterflow-nats-'));
-  const store = join(folder, 'store');
-  const file = join(folder, 'nats.conf');
-  writeFileSync(file, `listen: "127.0.0.1:${port}"\njetstream { store_dir: ${store} }\n${config(folder)}\n`);
-  let child: ChildProcess | undefined;
-
-  async function start({ empty = false } = {}): Promise<void> {
-    if (empty) rmSync(store, { recursive: true, force: true });
-    let said = '';
-    const started = spawn(program ?? '', ['-c', file], { stdio: ['ignore', 'ignore', 'pipe'] });
-    started.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
-    child = started;
-    await eventually(() => {
-      if (started.exitCode !== null) throw new Error(`nats-server ended: ${said}`);
-      return answers(port);
-    });
-  }
-
-  async function stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
-    const running = child;
-    child = undefined;
-    if (running === undefined || running.exitCode !== null) return;
-    const gone = new Promise((resolve) => running.once('exit', resolve));
-    running.kill(signal);
-    await gone;
-  }
-
-  // Also when a run ends in the middle.
-  const kill = (): void => void child?.kill('SIGKILL');
-  process.once('exit', kill);
-  await start();
+  const service = await startService({
+    programs: ['nats-server'],
+    prepare(port, folder) {
+      const file = join(folder, 'nats.conf');
+      const store = storeIn(folder);
+      writeFileSync(
+        file,
+        `listen: "127.0.0.1:${port}"\njetstream { store_dir: ${store} }\n${config(folder)}\n`,
+      );
+      return ['-c', file];
+    },
+    answers,
+  });
+  const { port, folder } = service;
+  const store = storeIn(folder);
   return {
-    port,
+    ...service,
     url: `nats://127.0.0.1:${port}`,
-    folder,
-    start,
-    stop,
+    async start({ empty = false } = {}) {
+      if (empty) rmSync(store, { recursive: true, force: true });
+      await service.start();
+    },
     async backup() {
       const copy = mkdtempSync(join(folder, 'backup-'));
       await cp(store, copy, { recursive: true });
@@ -83,12 +60,11 @@ export async function startNats(config: (folder: string) => string = () => ''): 
       rmSync(store, { recursive: true, force: true });
       await cp(backup, store, { recursive: true });
     },
-    async remove() {
-      process.off('exit', kill);
-      await stop('SIGKILL');
-      rmSync(folder, { recursive: true, force: true });
-    },
   };
+}
+
+function storeIn(folder: string): string {
+  return join(folder, 'store');
 }
 
 function answers(port: number): Promise<boolean> {

@@ -1,8 +1,7 @@
 import { writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import { eventually } from '../../support/eventually.js';
-import { freePort } from '../../support/ports.js';
+import { freePort, listens } from '../../support/ports.js';
 import { startChild, type Child } from './child.js';
 
 export interface Mosquitto {
@@ -30,7 +29,8 @@ export async function startMosquitto(folder: string, queuedMax: number): Promise
   const path = `/usr/sbin:/usr/local/sbin:${process.env['PATH'] ?? ''}`;
   const child = startChild('mosquitto', ['-c', file], { env: { PATH: path } });
   try {
-    await eventually(() => reach(port), { timeoutMs: 5_000 });
+    // It says nothing when it is ready; it is, once it takes a connection.
+    await eventually(() => listens(port), { timeoutMs: 5_000 });
   } catch (cause) {
     await child.stop();
     throw new Error('Mosquitto is missing or did not start. Install it with: apt-get install -y mosquitto', {
@@ -38,16 +38,4 @@ export async function startMosquitto(folder: string, queuedMax: number): Promise
     });
   }
   return { port, child };
-}
-
-/** Mosquitto says nothing when it is ready; it is, once it takes a connection. */
-function reach(port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(port, '127.0.0.1');
-    socket.on('error', reject);
-    socket.on('connect', () => {
-      socket.destroy();
-      resolve();
-    });
-  });
 }
