@@ -1,27 +1,10 @@
 import assert from 'node:assert/strict';
-import type { Injections } from '../../src/tokens/injections.js';
 import { eventually } from '../support/eventually.js';
-import {
-  drn,
-  openInjectionHouse,
-  otherToken,
-  records,
-  tokenOf,
-  wanted,
-  type InjectionHouse,
-} from './injection-house.js';
+import { house, houseForEach, inject, injections } from './house-for-each.js';
+import { drn, otherToken, records, tokenOf, wanted } from './injection-house.js';
 
-describe('The answer to a token injection', function () {
-  this.timeout(30_000);
-  let house: InjectionHouse;
-  let injections: Injections;
-  beforeEach(async () => {
-    house = await openInjectionHouse();
-    injections = house.open();
-  });
-  afterEach(() => house.close());
-
-  const inject = (more: object = {}) => injections.inject({ ...wanted, ...more }, 'tester');
+describe('The answer to a token injection', () => {
+  houseForEach();
 
   it('waits no longer than it may: 504, and a late answer completes the record, once [T-5]', async () => {
     const own = house.open({ responseTimeoutMs: 100 });

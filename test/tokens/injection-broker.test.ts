@@ -1,30 +1,13 @@
 import assert from 'node:assert/strict';
 import { connectAsync } from 'mqtt';
 import { openMqttLink } from '../../src/mqtt/link.js';
-import type { Injections } from '../../src/tokens/injections.js';
 import { eventually } from '../support/eventually.js';
 import { startMosquitto } from '../support/mosquitto.js';
-import {
-  drn,
-  openInjectionHouse,
-  otherToken,
-  records,
-  tokenOf,
-  wanted,
-  type InjectionHouse,
-} from './injection-house.js';
+import { house, houseForEach, inject, injections } from './house-for-each.js';
+import { drn, openInjectionHouse, otherToken, records, tokenOf, wanted } from './injection-house.js';
 
-describe('A token injection and the broker', function () {
-  this.timeout(30_000);
-  let house: InjectionHouse;
-  let injections: Injections;
-  beforeEach(async () => {
-    house = await openInjectionHouse();
-    injections = house.open();
-  });
-  afterEach(() => house.close());
-
-  const inject = (more: object = {}) => injections.inject({ ...wanted, ...more }, 'tester');
+describe('A token injection and the broker', () => {
+  houseForEach();
 
   it('is ended by a close, with a record that says so and can be completed', async () => {
     const own = house.open();

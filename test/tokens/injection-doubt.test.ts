@@ -1,21 +1,14 @@
 import assert from 'node:assert/strict';
 import type { Injections } from '../../src/tokens/injections.js';
 import { eventually } from '../support/eventually.js';
-import { drn, openInjectionHouse, otherToken, records, tokenOf, wanted } from './injection-house.js';
-import type { InjectionHouse } from './injection-house.js';
+import { house, houseForEach, injections } from './house-for-each.js';
+import { drn, otherToken, records, tokenOf, wanted } from './injection-house.js';
 
 /** In waits of 400 ms. */
 const hour = 9_000;
 
-describe('An answer of a meter that may be to another token', function () {
-  this.timeout(30_000);
-  let house: InjectionHouse;
-  let injections: Injections;
-  beforeEach(async () => {
-    house = await openInjectionHouse();
-    injections = house.open({ responseTimeoutMs: 400, doubtFactor: hour });
-  });
-  afterEach(() => house.close());
+describe('An answer of a meter that may be to another token', () => {
+  houseForEach({ responseTimeoutMs: 400, doubtFactor: hour });
 
   const inject = (credit_token: string, of: Injections = injections) =>
     of.inject({ ...wanted, credit_token }, 'tester');

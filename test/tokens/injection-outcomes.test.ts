@@ -1,27 +1,10 @@
 import assert from 'node:assert/strict';
-import type { Injections } from '../../src/tokens/injections.js';
 import { discrepancies } from '../balances/meters.js';
-import {
-  drn,
-  openInjectionHouse,
-  otherToken,
-  records,
-  token,
-  wanted,
-  type InjectionHouse,
-} from './injection-house.js';
+import { house, houseForEach, inject, injections } from './house-for-each.js';
+import { drn, otherToken, records, token, wanted } from './injection-house.js';
 
-describe('A token injection', function () {
-  this.timeout(30_000);
-  let house: InjectionHouse;
-  let injections: Injections;
-  beforeEach(async () => {
-    house = await openInjectionHouse();
-    injections = house.open();
-  });
-  afterEach(() => house.close());
-
-  const inject = (more: object = {}) => injections.inject({ ...wanted, ...more }, 'tester');
+describe('A token injection', () => {
+  houseForEach();
 
   it('ends with what the meter said, as it said it, and books its units once [T-2]', async () => {
     const answer = records(2);

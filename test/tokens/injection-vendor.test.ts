@@ -1,28 +1,10 @@
 import assert from 'node:assert/strict';
-import type { Injections } from '../../src/tokens/injections.js';
 import { eventually } from '../support/eventually.js';
-import {
-  drn,
-  openInjectionHouse,
-  otherToken,
-  records,
-  tokenOf,
-  wanted,
-  type InjectionHouse,
-  type VendorReply,
-} from './injection-house.js';
+import { house, houseForEach, inject } from './house-for-each.js';
+import { drn, otherToken, records, tokenOf, wanted, type VendorReply } from './injection-house.js';
 
-describe('A token injection and the meter-management system', function () {
-  this.timeout(30_000);
-  let house: InjectionHouse;
-  let injections: Injections;
-  beforeEach(async () => {
-    house = await openInjectionHouse();
-    injections = house.open();
-  });
-  afterEach(() => house.close());
-
-  const inject = (more: object = {}) => injections.inject({ ...wanted, ...more }, 'tester');
+describe('A token injection and the meter-management system', () => {
+  houseForEach();
 
   const vendors: [
     title: string,

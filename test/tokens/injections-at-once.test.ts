@@ -1,28 +1,10 @@
 import assert from 'node:assert/strict';
-import type { Injections } from '../../src/tokens/injections.js';
 import { eventually } from '../support/eventually.js';
-import {
-  drn,
-  openInjectionHouse,
-  otherToken,
-  records,
-  tokenOf,
-  wanted,
-  type InjectionHouse,
-} from './injection-house.js';
+import { house, houseForEach, inject, injections } from './house-for-each.js';
+import { drn, otherToken, records, tokenOf, wanted } from './injection-house.js';
 
-describe('Token injections at once', function () {
-  this.timeout(30_000);
-  let house: InjectionHouse;
-  let injections: Injections;
-  beforeEach(async () => {
-    house = await openInjectionHouse();
-    injections = house.open();
-  });
-  afterEach(() => house.close());
-
-  const inject = (more: object = {}, gone?: AbortSignal) =>
-    injections.inject({ ...wanted, ...more }, 'tester', gone);
+describe('Token injections at once', () => {
+  houseForEach();
 
   it('belongs to one meter: 409 while it waits, after it was confirmed, and free after wrong_meter', async () => {
     house.onOrder = () => ({ status: 202 });
