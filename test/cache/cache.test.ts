@@ -11,7 +11,7 @@ import { keepUp } from '../../src/statistics/upkeep.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 import { dayMs, energyReading, register } from '../statistics/readings.js';
-import { createGate, hearChanges, startInstance, type Instance } from './house.js';
+import { addUser, hearChanges, latest, readSlowly, startInstance, type Instance } from './house.js';
 
 describe('Answers from a cache in the process', () => {
   let test: TestDatabase;
@@ -23,7 +23,7 @@ describe('Answers from a cache in the process', () => {
 
   before(async () => {
     test = await createTestDatabase();
-    [user, other] = [await addUser('one'), await addUser('two')];
+    [user, other] = [await addUser(test.database, 'one'), await addUser(test.database, 'two')];
     here = await startInstance('here', test.url);
     there = await startInstance('there', test.url);
     // Each tells the others, once, that it has begun.
@@ -34,14 +34,6 @@ describe('Answers from a cache in the process', () => {
     await Promise.all([here.close(), there.close()]);
     await test.drop();
   });
-
-  async function addUser(email: string): Promise<string> {
-    const { rows } = await test.database.query<{ id: string }>({
-      text: `insert into users (email, role) values ($1, 'prosumer') returning id::text`,
-      values: [email],
-    });
-    return rows[0]?.id ?? '';
-  }
 
   /** A meter with one reading; what its registration told of has come everywhere. */
   async function addMeter(name: string, owner: string | null = null): Promise<string> {
@@ -62,11 +54,6 @@ describe('Answers from a cache in the process', () => {
     );
     for (const { ear } of ears) await ear.stop();
   }
-
-  const latest = async ({ answers }: Instance, meter: string): Promise<[string | null, number]> => {
-    const { cache, answer } = await answers.latestOf(meter);
-    return [cache, answer.kwh_amount];
-  };
 
   it('come from the database once, then from the cache, and are the same', async () => {
     const meter = await addMeter('SAME', user);
@@ -125,44 +112,23 @@ describe('Answers from a cache in the process', () => {
 
   it('are never kept when they were read before a write that came first', async () => {
     const meter = await addMeter('RACE');
-    const gate = createGate();
-    const slow = here.cache.read({
-      type: 'recent_readings',
-      of: meter,
-      part: 'latest',
-      load: async () => {
-        const old = await here.readings.latestOf(meter);
-        await gate.pass();
-        return old;
-      },
-    });
-    await gate.reached;
+    const slow = await readSlowly(here, meter);
     await here.write(meter, 30, 20_000);
     // Who asks after the write does not wait for the old answer, either.
     assert.deepEqual(await latest(here, meter), ['miss', 2]);
-    gate.open();
-    assert.equal((await slow).answer.kwh_amount, 1);
+    slow.letGo();
+    assert.equal(await slow.kwh, 1);
     assert.deepEqual(await latest(here, meter), ['hit', 2]);
   });
 
   it('are never kept when the write was at another instance', async () => {
     const meter = await addMeter('FAR-RACE');
-    const [gate, ear] = [createGate(), hearChanges(here)];
-    const slow = here.cache.read({
-      type: 'recent_readings',
-      of: meter,
-      part: 'latest',
-      load: async () => {
-        const old = await here.readings.latestOf(meter);
-        await gate.pass();
-        return old;
-      },
-    });
-    await gate.reached;
+    const ear = hearChanges(here);
+    const slow = await readSlowly(here, meter);
     await there.write(meter, 30, 20_000);
     await eventually(() => ear.meters.has(meter));
-    gate.open();
-    await slow;
+    slow.letGo();
+    await slow.kwh;
     assert.deepEqual(await latest(here, meter), ['miss', 2]);
     await ear.stop();
   });

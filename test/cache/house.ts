@@ -1,3 +1,4 @@
+import { deferred } from '../../src/batches/deferred.js';
 import { cachedAnswers, type CachedAnswers } from '../../src/cache/answers.js';
 import { createCache, type Cache, type Lifetimes } from '../../src/cache/cache.js';
 import { changesOf, type Changes } from '../../src/cache/changes.js';
@@ -74,20 +75,40 @@ function storeOf(database: Database, { redisUrl, patienceMs, now }: Wish): Store
   });
 }
 
-/** Holds whoever passes until it is opened; `reached` resolves when the first one is there. */
-export function createGate(): { pass(): Promise<void>; readonly reached: Promise<void>; open(): void } {
-  let open = (): void => {};
-  let reach = (): void => {};
-  const opened = new Promise<void>((resolve) => (open = resolve));
-  const reached = new Promise<void>((resolve) => (reach = resolve));
-  return {
-    reached,
-    open,
-    async pass() {
-      reach();
-      await opened;
+/** What the cache had to say, and the energy of the meter's latest reading. */
+export async function latest({ answers }: Instance, meter: string): Promise<[string | null, number]> {
+  const { cache, answer } = await answers.latestOf(meter);
+  return [cache, answer.kwh_amount];
+}
+
+/** A read of the latest reading that has the database's answer already, and ends when it is let go. */
+export async function readSlowly(
+  { cache, readings }: Instance,
+  meter: string,
+): Promise<{ letGo(): void; readonly kwh: Promise<number> }> {
+  const [reached, released] = [deferred<void>(), deferred<void>()];
+  const asked = cache.read({
+    type: 'recent_readings',
+    of: meter,
+    part: 'latest',
+    load: async () => {
+      const old = await readings.latestOf(meter);
+      reached.resolve();
+      await released.promise;
+      return old;
     },
-  };
+  });
+  await reached.promise;
+  return { letGo: released.resolve, kwh: asked.then(({ answer }) => answer.kwh_amount) };
+}
+
+/** Hands back the id. */
+export async function addUser(database: Database, email: string): Promise<string> {
+  const { rows } = await database.query<{ id: string }>({
+    text: `insert into users (email, role) values ($1, 'prosumer') returning id::text`,
+    values: [email],
+  });
+  return rows[0]?.id ?? '';
 }
 
 /** The meters that this process was told of by others. */

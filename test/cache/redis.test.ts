@@ -4,7 +4,7 @@ import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 import { startRedis, type RedisServer } from '../support/redis.js';
 import { register } from '../statistics/readings.js';
-import { createGate, startInstance, type Instance } from './house.js';
+import { addUser, latest, readSlowly, startInstance, type Instance } from './house.js';
 
 describe('Answers from a cache in Redis', () => {
   let test: TestDatabase;
@@ -47,7 +47,7 @@ describe('Answers from a cache in Redis', () => {
 
   it('are read by one instance for all of them, under the keys of the contract', async () => {
     const meter = await addMeter('SHARED');
-    const user = await addUser(test, 'shared');
+    const user = await addUser(test.database, 'shared');
     assert.deepEqual(await latest(here, meter), ['miss', 1]);
     assert.deepEqual(await latest(there, meter), ['hit', 1]);
     assert.equal((await here.answers.totals({ name: '', user_id: user })).cache, 'miss');
@@ -71,45 +71,23 @@ describe('Answers from a cache in Redis', () => {
 
   it('are never kept when they were read before a write at another instance', async () => {
     const meter = await addMeter('REDIS-RACE');
-    const gate = createGate();
-    const slow = here.cache.read({
-      type: 'recent_readings',
-      of: meter,
-      part: 'latest',
-      load: async () => {
-        const old = await here.readings.latestOf(meter);
-        await gate.pass();
-        return old;
-      },
-    });
-    await gate.reached;
+    const slow = await readSlowly(here, meter);
     await there.write(meter, 30, 20_000);
     // At the instance that still reads the old one as well: nobody joins it after the write.
     await eventually(async () => (await client.exists(`meter:recent:${meter}`)) === 0);
     assert.deepEqual(await latest(here, meter), ['miss', 2]);
-    gate.open();
-    assert.equal((await slow).answer.kwh_amount, 1);
+    slow.letGo();
+    assert.equal(await slow.kwh, 1);
     for (const instance of [here, there]) assert.deepEqual(await latest(instance, meter), ['hit', 2]);
   });
 
   it('are not kept over a write that came between, also when nobody has read since', async () => {
     const meter = await addMeter('REDIS-RACE-2');
-    const gate = createGate();
-    const slow = here.cache.read({
-      type: 'recent_readings',
-      of: meter,
-      part: 'latest',
-      load: async () => {
-        const old = await here.readings.latestOf(meter);
-        await gate.pass();
-        return old;
-      },
-    });
-    await gate.reached;
+    const slow = await readSlowly(here, meter);
     await there.write(meter, 30, 20_000);
     await eventually(async () => (await client.exists(`meter:recent:${meter}`)) === 0);
-    gate.open();
-    await slow;
+    slow.letGo();
+    await slow.kwh;
     assert.deepEqual(await latest(here, meter), ['miss', 2]);
   });
 
@@ -259,11 +237,6 @@ describe('Answers from a cache in Redis', () => {
   });
 });
 
-async function latest({ answers }: Instance, meter: string): Promise<[string | null, number]> {
-  const { cache, answer } = await answers.latestOf(meter);
-  return [cache, answer.kwh_amount];
-}
-
 /** Until the epoch stays what it is: every instance that began, or heard of a registration, has said so. */
 async function settled(client: Redis): Promise<void> {
   let before = '';
@@ -275,12 +248,4 @@ async function settled(client: Redis): Promise<void> {
     before = epoch;
     return epoch !== '' && calm >= 5;
   });
-}
-
-async function addUser(test: TestDatabase, email: string): Promise<string> {
-  const { rows } = await test.database.query<{ id: string }>({
-    text: `insert into users (email, role) values ($1, 'prosumer') returning id::text`,
-    values: [email],
-  });
-  return rows[0]?.id ?? '';
 }
