@@ -43,7 +43,7 @@ export interface AnswerWait {
    * @returns false when the wait is over, and somebody else may want it
    */
   hear(payload: string | Buffer, via: 'topic' | 'delivery', at?: number): boolean;
-  /** A refusal that is still held when the time is over. */
+  /** A refusal that is still held when the time is over, and was for a second at least. */
   held(): HeardAnswer | undefined;
   /** Those that may be its own, or another's: what can be told of them is told by then. */
   readonly doubtful: NamelessAnswers['doubtful'];

@@ -12,6 +12,8 @@ export interface NamelessSettings {
   /** An answer that is known to be to another token. */
   readonly onEarlier: (token: OpenToken, heard: HeardAnswer) => void;
   readonly onIgnored: (reason: 'repeated') => void;
+  /** Milliseconds of a clock that only goes forward. */
+  readonly now?: () => number;
 }
 
 /**
@@ -25,7 +27,7 @@ export interface NamelessAnswers {
   weigh(heard: HeardAnswer, via: 'topic' | 'delivery'): void;
   /** In the order of coming. */
   readonly doubtful: readonly DoubtfulAnswer[];
-  /** A refusal that is told when the time is over and nothing else has come. */
+  /** A refusal that was held for a second at least: told when the time is over and nothing else has come. */
   readonly held: HeardAnswer | undefined;
   /** Another token has its answer. */
   forget(id: string): void;
@@ -42,6 +44,7 @@ const patience = { leastMs: 1_000, factor: 2 };
 /** Tells what is an answer to the token that waits: with others open never without being known to be its own ([T-2]). */
 export function createNamelessAnswers(settings: NamelessSettings): NamelessAnswers {
   const { meterId, id, recent, earlier, onKnown, onEarlier, onIgnored } = settings;
+  const { now = () => performance.now() } = settings;
   const own: OpenToken = {
     id,
     token: '',
@@ -54,6 +57,7 @@ export function createNamelessAnswers(settings: NamelessSettings): NamelessAnswe
   const heardTexts = new Set<string>();
   const doubtful: DoubtfulAnswer[] = [];
   let timer: NodeJS.Timeout | undefined;
+  let heldFrom = Infinity;
   const lapse =
     earlier.others.length === 0 ? undefined : setTimeout(forgetOthers, Math.max(0, earlier.reckonedForMs));
 
@@ -77,7 +81,9 @@ export function createNamelessAnswers(settings: NamelessSettings): NamelessAnswe
   function hold(): void {
     if (tokens.length > 1) return;
     const ms = Math.max(patience.leastMs, patience.factor * (recent.lastTookMs(meterId) ?? 0));
-    timer ??= setTimeout(() => {
+    if (timer !== undefined) return;
+    heldFrom = now();
+    timer = setTimeout(() => {
       const only = lone();
       if (only !== undefined) onKnown(only);
     }, ms);
@@ -92,6 +98,8 @@ export function createNamelessAnswers(settings: NamelessSettings): NamelessAnswe
   return {
     doubtful,
     get held() {
+      // Told sooner, its own might come behind it, and be taken for the answer to the next token.
+      if (now() - heldFrom < patience.leastMs) return undefined;
       const only = lone();
       return only?.answer.outcome === 'success' ? undefined : only;
     },

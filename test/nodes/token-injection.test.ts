@@ -188,7 +188,7 @@ describe('The nodes of tokens', function () {
 
   it('list injections by page and filter, and show one', async () => {
     const flow = await start({ responseTimeoutMs: '100' });
-    const answers: unknown[] = [records(2), { status: 'used' }, undefined];
+    const answers: unknown[] = [records(2), { status: 'expired' }, undefined];
     for (const [n, said] of answers.entries()) {
       house.onOrder = () => {
         if (said !== undefined)

@@ -29,6 +29,7 @@ describe('What is known of answers to a token that waits', () => {
 
   function open(earlier: Partial<EarlierTokens> = {}) {
     const told: string[] = [];
+    let now = 0;
     // Its identity is all that matters of a database here.
     const recent = recentAnswersOf({} as Database);
     const answers = createNamelessAnswers({
@@ -39,12 +40,14 @@ describe('What is known of answers to a token that waits', () => {
       onKnown: ({ answer: { units } }) => told.push(`own ${units}`),
       onEarlier: ({ id }, { answer: { units } }) => told.push(`${id} ${units}`),
       onIgnored: (reason) => told.push(reason),
+      now: () => now,
     });
     opened.push(answers);
     return {
       told,
       answers,
       recent,
+      pass: (ms: number) => void (now += ms),
       hear: (units: number | null, via: 'topic' | 'delivery' = 'topic') =>
         answers.weigh({ answer: answer(units), at: 0 }, via),
     };
@@ -66,13 +69,20 @@ describe('What is known of answers to a token that waits', () => {
   });
 
   it('is nothing at once of a second answer to the token before, and all of a yes', () => {
-    const { told, hear, recent, answers } = open();
+    const { told, hear, recent } = open();
     recent.note('m', answer(1));
     hear(null);
     assert.deepEqual(told, []);
-    assert.equal(answers.held?.answer.outcome, 'used', 'told when the time is over');
     hear(2);
     assert.deepEqual(told, ['own 2']);
+  });
+
+  it('is a refusal when the time is over that was held for a second, and not before', () => {
+    const { hear, recent, answers, pass } = open();
+    recent.note('m', answer(1));
+    hear(null);
+    const outcomes = [999, 1].map((ms) => (pass(ms), answers.held?.answer.outcome));
+    assert.deepEqual(outcomes, [undefined, 'used']);
   });
 
   it('is all when the others are answered by name', () => {
