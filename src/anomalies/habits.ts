@@ -4,8 +4,9 @@ const METERS_MAX = 50_000;
 /** Readings of so many hours, and so many of them, before a meter is judged: the night says nothing of the morning. */
 const KNOWN_MS = 24 * 3_600_000;
 const READINGS_MIN = 24;
-/** How fast a habit follows, at most by this per reading: half of it is from the last eight hours. */
+/** So far back a habit reaches, fading: half of it is from the last eight hours. */
 const MEMORY_MS = 12 * 3_600_000;
+/** No reading counts for more than a quarter hour of it, also after a pause. */
 const WEIGHT_MAX = 1 / 48;
 /** So many outliers in a row are a new habit, to be learned from the beginning. */
 const OUTLIERS_MAX = 8;
